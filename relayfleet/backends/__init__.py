@@ -1,0 +1,1 @@
+"""Where a runner lives: this machine now, containers and hosts over ssh as backends of the same port."""

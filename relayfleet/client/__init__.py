@@ -1,0 +1,1 @@
+"""Talks to running daemons over their sockets."""

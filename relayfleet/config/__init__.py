@@ -1,0 +1,1 @@
+"""What a person writes: fleet.json, routes.json, agents/<name>/config.json."""

@@ -1,0 +1,1 @@
+"""The whole job on embedded parts, for `fleet demo`."""

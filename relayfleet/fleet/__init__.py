@@ -1,0 +1,1 @@
+"""Stands agents up and takes them down: scaffold, plan, lifecycle, doctor."""

@@ -1,0 +1,1 @@
+"""How a session is touched: its terminal, its configuration, its channel."""

@@ -1,0 +1,1 @@
+"""The words of the fleet: frozen, pure, no clock, no I/O."""

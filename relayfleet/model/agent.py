@@ -1,0 +1,89 @@
+"""An agent as it is to run: fleet defaults, role and its own config.json merged and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from relayfleet.model.names import AgentName
+
+Role = Literal["base", "coder", "reviewer", "manager", "orchestrator"]
+ROLES: tuple[Role, ...] = get_args(Role)
+BackendName = Literal["local", "docker", "ssh"]
+InboxTransport = Literal["file", "shared", "ssh", "http"]
+EndpointMode = Literal["default", "custom", "gateway"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where the model traffic goes. `url` is set for `custom` only."""
+
+    mode: EndpointMode = "default"
+    url: str | None = None
+    via_gateway: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claude:
+    """How the session is started. `permission_mode` None leaves the CLI's own default."""
+
+    command: tuple[str, ...] = ("claude",)
+    args: tuple[str, ...] = ()
+    model: str | None = None
+    permission_mode: str | None = None
+    isolate_config: bool = True
+    inherit_auth: bool = True
+    channels: bool = False
+    endpoint: Endpoint = field(default_factory=Endpoint)
+    mcp_servers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """One lent credential: exactly one source, exactly one place. `mode` is the file's mode (octal digits)."""
+
+    from_env: str | None = None
+    from_file: str | None = None
+    from_command: tuple[str, ...] | None = None
+    as_env: str | None = None
+    as_file: str | None = None
+    mode: str = "0600"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """Where the runner lives. `host` names an entry of the hosts registry, or is an ssh destination."""
+
+    backend: BackendName = "local"
+    host: str | None = None
+    inbox_transport: InboxTransport = "file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """How an entry is offered: after `seen_timeout_s` idle seconds without a receipt it is offered again."""
+
+    seen_timeout_s: float = 15.0
+    max_attempts: int = 5
+    max_turn_chars: int = 16_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSpec:
+    """Everything a runner needs to know; holds no secret (credentials name their sources)."""
+
+    name: AgentName
+    role: Role
+    fleet: str
+    fleet_id: str
+    port: int
+    repo: str | None = None
+    remote_control: bool = True
+    ssh_agent: bool = False
+    claude: Claude = field(default_factory=Claude)
+    runtime: Runtime = field(default_factory=Runtime)
+    delivery: Delivery = field(default_factory=Delivery)
+    env: Mapping[str, str] = field(default_factory=dict)
+    credentials: Mapping[str, Credential] = field(default_factory=dict)
+    plugins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

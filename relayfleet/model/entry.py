@@ -1,0 +1,62 @@
+"""An entry: one line in an agent's inbox.
+
+Format: one JSON object per line, UTF-8, newline last: {"id", "ts", "source", "body", "metadata"}. `id` is unique per
+inbox and random, so that nobody outside can write a text that carries the id of an entry to come. `ts` is seconds
+since the epoch, UTC.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from relayfleet.model.names import EntryId
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    id: EntryId
+    ts: float
+    source: str
+    body: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def new_entry_id() -> EntryId:
+    """64 random bits as 16 hex digits."""
+    return EntryId(secrets.token_hex(8))
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """The inbox line, newline included. Lone surrogates become `?`: they have no UTF-8 form."""
+    record = {
+        "id": entry.id,
+        "ts": entry.ts,
+        "source": entry.source,
+        "body": entry.body,
+        "metadata": dict(entry.metadata),
+    }
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+
+
+def decode_entry(line: bytes | str) -> Entry | None:
+    """The entry in an inbox line, or None when the line is not one (torn by a crash, or edited by hand)."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(record, dict) or not isinstance(record.get("id"), str) or not record["id"]:
+        return None
+    body, metadata, ts = record.get("body", ""), record.get("metadata"), record.get("ts", 0)
+    return Entry(
+        id=EntryId(record["id"]),
+        ts=float(ts) if isinstance(ts, int | float) else 0.0,
+        source=str(record.get("source", "")),
+        body=body if isinstance(body, str) else json.dumps(body, ensure_ascii=False),
+        metadata=metadata if isinstance(metadata, dict) else {},
+    )

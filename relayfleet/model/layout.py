@@ -1,0 +1,144 @@
+"""Where everything of a fleet lies. Pure paths: nothing here touches the disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from relayfleet.model.names import AgentName
+
+
+@dataclass(frozen=True, slots=True)
+class AgentLayout:
+    """The folder of one agent. The session works in `work` and is told to write nowhere else."""
+
+    dir: Path
+
+    @property
+    def name(self) -> AgentName:
+        return AgentName(self.dir.name)
+
+    @property
+    def config(self) -> Path:
+        return self.dir / "config.json"
+
+    @property
+    def persona(self) -> Path:
+        return self.dir / "CLAUDE.md"
+
+    @property
+    def work(self) -> Path:
+        return self.dir / "work"
+
+    @property
+    def state(self) -> Path:
+        return self.dir / "state"
+
+    @property
+    def inbox(self) -> Path:
+        return self.state / "inbox.jsonl"
+
+    @property
+    def receipts(self) -> Path:
+        return self.state / "receipts.jsonl"
+
+    @property
+    def bodies(self) -> Path:
+        """Full texts of entries that were too long for a turn, one file per entry id."""
+        return self.state / "bodies"
+
+    @property
+    def session(self) -> Path:
+        return self.state / "session.json"
+
+    @property
+    def intent(self) -> Path:
+        """What the operator wants of this agent: {"version": 1, "wanted": "running" | "stopped"}."""
+        return self.state / "intent.json"
+
+    @property
+    def launch(self) -> Path:
+        """The resolved configuration that the runner was last started with (no secret in it)."""
+        return self.state / "launch.json"
+
+    @property
+    def runner_lock(self) -> Path:
+        return self.state / "runner.lock"
+
+    @property
+    def runner_log(self) -> Path:
+        return self.state / "runner.log"
+
+    @property
+    def session_log(self) -> Path:
+        return self.state / "session.log"
+
+    @property
+    def claude_config(self) -> Path:
+        """The isolated CLAUDE_CONFIG_DIR."""
+        return self.state / "claude"
+
+    @property
+    def plugin_state(self) -> Path:
+        return self.state / "plugins"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetLayout:
+    """The folder of a fleet (its root)."""
+
+    root: Path
+
+    @property
+    def fleet_json(self) -> Path:
+        return self.root / "fleet.json"
+
+    @property
+    def routes_json(self) -> Path:
+        return self.root / "routes.json"
+
+    @property
+    def agents(self) -> Path:
+        return self.root / "agents"
+
+    @property
+    def plugins(self) -> Path:
+        return self.root / "plugins"
+
+    @property
+    def archive(self) -> Path:
+        """Where `fleet remove-agent` keeps what it took out."""
+        return self.root / "archive"
+
+    @property
+    def state(self) -> Path:
+        return self.root / "state"
+
+    @property
+    def config_lock(self) -> Path:
+        """Held while fleet.json or routes.json is changed."""
+        return self.state / "config.lock"
+
+    @property
+    def router_db(self) -> Path:
+        return self.state / "router.db"
+
+    @property
+    def router_lock(self) -> Path:
+        return self.state / "router.lock"
+
+    @property
+    def router_log(self) -> Path:
+        return self.state / "router.log"
+
+    @property
+    def router_intent(self) -> Path:
+        return self.state / "router.intent.json"
+
+    @property
+    def traces(self) -> Path:
+        """Where the traces of bugs go (exit code 3)."""
+        return self.state / "traces"
+
+    def agent(self, name: str) -> AgentLayout:
+        return AgentLayout(self.agents / name)

@@ -1,0 +1,1 @@
+"""Finds plugins, loads them, gives each its api."""

@@ -1,0 +1,1 @@
+"""The process beside one session: offers entries, records receipts."""

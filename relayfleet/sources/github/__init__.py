@@ -1,0 +1,1 @@
+"""GitHub, read through the `gh` program."""

@@ -1,0 +1,1 @@
+"""How an entry reaches the inbox of an agent."""
