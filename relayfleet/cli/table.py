@@ -225,7 +225,9 @@ VERBS: tuple[Verb, ...] = (
         params=(_NO_WAIT,),
         examples=("fleet router start",),
     ),
-    Verb(path="router stop", help="Stop the watcher.", run="relayfleet.cli.router:stop", examples=("fleet router stop",)),
+    Verb(
+        path="router stop", help="Stop the watcher.", run="relayfleet.cli.router:stop", examples=("fleet router stop",)
+    ),
     Verb(
         path="router restart",
         help="Stop the watcher and start it with the configuration read anew.",

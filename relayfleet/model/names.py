@@ -29,7 +29,9 @@ def fault_of_name(name: str) -> str | None:
     if len(name) > MAX_LENGTH:
         return f"the name has {len(name)} characters, at most {MAX_LENGTH} are allowed"
     if not _SHAPE.match(name):
-        return "a name is made of lower-case letters, digits, and single '-' or '_' between them, and begins with a letter"
+        return (
+            "a name is made of lower-case letters, digits, and single '-' or '_' between them, and begins with a letter"
+        )
     if name in RESERVED:
         return f"{name!r} is reserved"
     return None
