@@ -1,4 +1,7 @@
-"""What the work asks of the outside. Each port has a fake in `testing.py`, and one contract suite runs over both sides."""
+"""What the work asks of the outside.
+
+Each port has a fake in `testing.py`, and one contract suite runs over both sides.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,20 @@ from relayfleet.model.agent import AgentSpec
 from relayfleet.model.entry import Entry
 from relayfleet.model.layout import AgentLayout
 from relayfleet.model.receipt import Receipt
+
+
+class Log(Protocol):
+    """Structured lines: `action` is a stable name such as `router.polled`, the fields are data."""
+
+    def debug(self, action: str, message: str = "", **fields: object) -> None: ...
+
+    def info(self, action: str, message: str = "", **fields: object) -> None: ...
+
+    def warning(self, action: str, message: str = "", **fields: object) -> None: ...
+
+    def error(
+        self, action: str, message: str = "", *, trace: BaseException | None = None, **fields: object
+    ) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,7 +59,10 @@ class FileLock:
         self._fd: int | None = None
 
     def acquire(self, *, wait_s: float = 0.0) -> None:
-        """Takes the lock, trying for `wait_s` seconds. Raises LockHeld, or StorageFailed when the file cannot be made."""
+        """Takes the lock, trying for `wait_s` seconds.
+
+        Raises LockHeld, or StorageFailed when the file cannot be made.
+        """
         deadline = time.monotonic() + wait_s
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -73,8 +76,9 @@ class FileLock:
                 who = f"process {holder.pid}" if holder else "another process"
                 raise LockHeld(f"take lock {str(self._path)!r}", f"{who} holds it")
             time.sleep(_RETRY_S)
+        os.lseek(fd, 0, os.SEEK_SET)
         os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()} {time.time():.3f}\n".encode(), 0) if hasattr(os, "pwrite") else None
+        os.write(fd, f"{os.getpid()} {time.time():.3f}\n".encode())
         self._fd = fd
 
     def release(self) -> None:
