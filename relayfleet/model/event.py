@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,8 +17,10 @@ class Item:
     """One issue, pull request or workflow run as GitHub showed it at one moment.
 
     `number` is the issue's or pull request's number, or the run's id. `association` is what GitHub attests of the
-    author towards the repository (`OWNER`, `MEMBER`, `COLLABORATOR`, `CONTRIBUTOR`, `NONE` ...). `updated_at` is
-    ISO 8601 in UTC with a trailing Z, by GitHub's clock. `state` is `open`, `closed`, `merged`, or a run's status.
+    author towards the repository (`OWNER`, `MEMBER`, `COLLABORATOR`, `CONTRIBUTOR`, `NONE` ...); of a run's author,
+    see `sources/github/runs.py`. `updated_at` is ISO 8601 in UTC with a trailing Z, by GitHub's clock. `state` is
+    `open`, `closed`, `merged`, or a run's status. `workflow_file` is the last part of the workflow's path and `trigger`
+    what set a run off (`push`, `pull_request` ...); both are empty for issues and pull requests.
     """
 
     repo: str
@@ -37,6 +41,8 @@ class Item:
     branch: str = ""
     head: str = ""
     workflow: str = ""
+    workflow_file: str = ""
+    trigger: str = ""
     conclusion: str = ""
     attempt: int = 0
     comments: int = 0
@@ -49,10 +55,43 @@ class Event:
     """An item came into a watch's view (`matched`) or changed within it (`updated`).
 
     `key` identifies the item's content: the same content never makes a second event for the same agent, and two
-    edits within one second make two keys.
+    edits within one second make two keys. `watched_repo` is the repository as the watch spells it: after a rename
+    GitHub answers with the new name, and routes that name the old one go on matching.
     """
 
     watch: str
     name: EventName
     item: Item
     key: str
+    watched_repo: str = ""
+
+
+def content_of(item: Item) -> str:
+    """A hash of everything whose change makes the item news: 24 hex digits.
+
+    A repository's name is no part of it (a rename is not news of every item), nor is the time of a run (GitHub
+    touches it while nothing that concerns us has changed).
+    """
+    parts = (
+        item.title,
+        item.body,
+        item.state,
+        sorted(item.labels),
+        sorted(item.assignees),
+        item.draft,
+        item.base,
+        item.branch,
+        item.head,
+        item.workflow,
+        item.conclusion,
+        item.attempt,
+        item.comments,
+        "" if item.kind == "runs" else item.updated_at,
+    )
+    encoded = json.dumps(parts, ensure_ascii=True, separators=(",", ":")).encode()
+    return hashlib.sha256(encoded).hexdigest()[:24]
+
+
+def key_of(item: Item) -> str:
+    """The dedup key of an item's present content, the same for every watch that sees it."""
+    return f"{item.kind}/{item.node_id}/{content_of(item)}"

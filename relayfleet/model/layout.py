@@ -79,8 +79,9 @@ class AgentLayout:
         return self.state / "claude"
 
     @property
-    def plugin_state(self) -> Path:
-        return self.state / "plugins"
+    def failure(self) -> Path:
+        """Why the last runner gave up: {"version": 1, "ts", "error", "hint"}; not there while all is well."""
+        return self.state / "failure.json"
 
 
 @dataclass(frozen=True, slots=True)

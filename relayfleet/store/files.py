@@ -21,7 +21,7 @@ def sync_folder(folder: Path) -> None:
     """Makes the names in a folder durable. Windows has no such call and needs none."""
     if os.name == "nt":
         return
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)
     finally:

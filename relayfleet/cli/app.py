@@ -1,0 +1,173 @@
+"""The Typer application, made from the table: help with examples, validation, completion."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from relayfleet import __version__
+from relayfleet.cli.entry import USAGE, run
+from relayfleet.cli.output import emit, say
+from relayfleet.cli.quick import Call
+from relayfleet.cli.table import GROUPS, VERBS, Arg, Opt, Verb
+
+_CONTEXT = {"help_option_names": ["--help", "-h"]}
+
+
+def build() -> typer.Typer:
+    """One command for each row of the table."""
+    app = typer.Typer(
+        name="fleet",
+        help="A fleet of always-on Claude Code agents: one CLI, one GitHub watcher, deliveries with proof.",
+        no_args_is_help=True,
+        context_settings=_CONTEXT,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_globals)
+    groups: dict[str, typer.Typer] = {}
+    for verb in VERBS:
+        group, _, name = verb.path.rpartition(" ")
+        target = app
+        if group:
+            if group not in groups:
+                groups[group] = typer.Typer(no_args_is_help=group != "route", context_settings=_CONTEXT)
+                hidden = group not in GROUPS
+                app.add_typer(groups[group], name=group, help=GROUPS.get(group, ""), hidden=hidden)
+            target = groups[group]
+        settings = _CONTEXT | ({"ignore_unknown_options": True} if verb.path == "tell" else {})
+        epilog = "Examples:\n\n" + "\n\n".join(f"    {e}" for e in verb.examples) if verb.examples else None
+        target.command(name=name, help=verb.help, epilog=epilog, hidden=verb.hidden, context_settings=settings)(
+            _command(verb)
+        )
+    show = next(v for v in VERBS if v.path == "route show")
+    groups["route"].callback(invoke_without_command=True)(_route_alone(show))
+    return app
+
+
+def main(argv: list[str]) -> int:
+    """Parses `argv` with all of Typer's checks. Raises FleetError from the verb itself."""
+    command = typer.main.get_command(build())
+    try:
+        code = command.main(argv, prog_name="fleet", standalone_mode=False)
+    except typer.Exit as stop:
+        return stop.exit_code
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    except typer.TyperException as error:
+        words = str(error.format_message()) if hasattr(error, "format_message") else str(error)
+        context = getattr(error, "ctx", None)
+        if not words:  # a group that was given no verb: its help is the answer
+            emit(context.get_help() if context else "")
+            return USAGE
+        path = context.command_path if context else "fleet"
+        say(f"fleet: cannot read the command line: {words}")
+        say(f"hint: see `{path} --help`")
+        return USAGE
+    return int(code or 0)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        emit(f"fleet {__version__}")
+        raise typer.Exit
+
+
+def _globals(
+    ctx: typer.Context,
+    root: Annotated[str | None, typer.Option("--root", help="The fleet's folder.", metavar="DIR")] = None,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    ctx.obj = root
+
+
+def _route_alone(show: Verb) -> Callable[..., Any]:
+    def route(
+        ctx: typer.Context,
+        root: Annotated[str | None, typer.Option("--root", help="The fleet's folder.", metavar="DIR")] = None,
+        json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    ) -> int | None:
+        if ctx.invoked_subcommand is None:
+            raise typer.Exit(run(Call(show, root=root or ctx.find_root().obj, json=json)))
+        return None
+
+    return route
+
+
+def _command(verb: Verb) -> Callable[..., Any]:
+    """A function with the signature that the row describes: Typer reads parameters from signatures."""
+    parameters = [inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
+    parameters += [_parameter(p) for p in verb.params]
+    parameters.append(_parameter(Opt(flag="--root", help="The fleet's folder.", type=str, metavar="DIR")))
+    if verb.json:
+        parameters.append(_parameter(Opt(flag="--json", help="Print JSON.")))
+
+    def command(ctx: typer.Context, root: str | None, json: bool = False, **params: Any) -> int:
+        clean = {k: tuple(v) if isinstance(v, list) else v for k, v in params.items()}
+        for arg in verb.params:
+            if isinstance(arg, Arg) and arg.many:
+                clean[arg.name] = clean[arg.name] or ()
+        code = run(Call(verb, clean, root=root or ctx.find_root().obj, json=json))
+        if code:
+            raise typer.Exit(code)
+        return code
+
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command
+
+
+def _parameter(row: Arg | Opt) -> inspect.Parameter:
+    info: Any
+    annotation: Any
+    default: Any
+    if isinstance(row, Arg):
+        info = typer.Argument(help=row.help, autocompletion=_agent_names if row.name in ("agent", "agents") else None)
+        annotation = list[str] if row.many else (str if row.required else str | None)
+        default = inspect.Parameter.empty if row.required else None
+        if row.many and not row.required:
+            annotation = list[str] | None
+    else:
+        flags = [row.flag] + ([row.short] if row.short else [])
+        complete = _choices(row) if row.choices else None
+        metavar = row.metavar or ("|".join(row.choices) if row.choices else None)
+        callback = _one_of(row) if row.choices else None
+        info = typer.Option(*flags, help=row.help, metavar=metavar, autocompletion=complete, callback=callback)
+        annotation = row.type if row.type is bool or row.default is not None else row.type | None
+        if row.many:
+            annotation = list[str] | None
+        default = False if row.type is bool else row.default
+    return inspect.Parameter(
+        row.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[annotation, info]
+    )
+
+
+def _choices(row: Opt) -> Callable[[str], list[str]]:
+    return lambda incomplete: [c for c in row.choices if c.startswith(incomplete)]
+
+
+def _one_of(row: Opt) -> Callable[[str | None], str | None]:
+    def check(value: str | None) -> str | None:
+        if value is not None and value not in row.choices:
+            raise typer.BadParameter(f"{value!r} is not one of {', '.join(row.choices)}")
+        return value
+
+    return check
+
+
+def _agent_names(incomplete: str) -> list[str]:
+    from relayfleet.errors import FleetError
+    from relayfleet.model.layout import FleetLayout
+    from relayfleet.store.root import find_root
+
+    try:
+        agents = FleetLayout(find_root(None, cwd=Path.cwd(), environ=dict(os.environ))).agents
+        return sorted(p.parent.name for p in agents.glob("*/config.json") if p.parent.name.startswith(incomplete))
+    except (FleetError, OSError):
+        return []

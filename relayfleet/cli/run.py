@@ -1,0 +1,30 @@
+"""`fleet run agent|router`: the daemons, in the foreground."""
+
+from __future__ import annotations
+
+from relayfleet.cli.context import Context
+from relayfleet.model.names import fault_of_name
+
+
+def agent(ctx: Context, *, name: str) -> int:
+    """Ends with 0 when it was told to stop. Raises FleetError."""
+    import asyncio
+
+    from relayfleet.bootstrap import run_agent
+    from relayfleet.errors import UsageError
+
+    fault = fault_of_name(name)
+    if fault:
+        raise UsageError(f"run agent {name!r}", fault)
+    asyncio.run(run_agent(ctx.layout, name))
+    return 0
+
+
+def router(ctx: Context) -> int:
+    """Ends with 0 when it was told to stop. Raises FleetError."""
+    import asyncio
+
+    from relayfleet.bootstrap import run_router
+
+    asyncio.run(run_router(ctx.layout))
+    return 0

@@ -1,0 +1,239 @@
+"""What agents/<name>/config.json may say, and what fleet.json may say for all agents or for a role.
+
+Every key may be left out; what is left out comes from the layers below (see `precedence.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from relayfleet.config.secret import kind_of
+from relayfleet.model.agent import BackendName, EndpointMode, InboxTransport, Role
+
+# What the runner sets itself: the session's identity and its way to the fleet would be another one otherwise.
+_RUNNER_SETS = re.compile(
+    r"CLAUDE_CONFIG_DIR|DISABLE_AUTOUPDATER|RELAYFLEET_.*|CLAUDE_CODE_(SESSION_ID|MESSAGING_.*)", re.IGNORECASE
+)
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_REPO = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?/(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,100}\Z")
+_PLUGIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
+_FILE_MODE = re.compile(r"0?[0-7]{3}\Z")
+
+
+class Strict(BaseModel):
+    """Unknown keys are refused, and nothing is converted: "8700" is no number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+def _as_argv(value: Any) -> Any:
+    """A string is one program, spaces and all; arguments need a list."""
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        raise ValueError(f"must be text or a list of texts, not {kind_of(value)}")
+    if not value or not value[0].strip():
+        raise ValueError("names no program")
+    return value
+
+
+def _check_word(value: str) -> str:
+    if any(c.isspace() for c in value):
+        raise ValueError("must not hold blanks")
+    return value
+
+
+def _check_repo(value: str) -> str:
+    if not _REPO.match(value):
+        raise ValueError("must be a repository as OWNER/NAME")
+    return value
+
+
+def _check_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        well_formed = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        well_formed = False
+    if not well_formed or re.search(r"[\s\x00-\x20]", value):
+        raise ValueError("must be a URL that begins with http:// or https://")
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a password: give the key through credentials")
+    return value
+
+
+def _check_env_name(value: str) -> str:
+    if not _ENV_NAME.match(value):
+        raise ValueError("must be the name of an environment variable (letters, digits, _)")
+    return value
+
+
+def check_session_env(value: str) -> str:
+    """The name of a variable that the session is to get. Raises ValueError."""
+    if _RUNNER_SETS.fullmatch(_check_env_name(value)):
+        raise ValueError(f"{value} is set by the runner and cannot be set here")
+    return value
+
+
+def _check_plugin_name(value: str) -> str:
+    if not _PLUGIN_NAME.match(value):
+        raise ValueError("must be the name of a folder in plugins/ (letters, digits, _ and -)")
+    return value
+
+
+def _check_server_name(value: str) -> str:
+    if value == "relayfleet" or not _PLUGIN_NAME.match(value):
+        raise ValueError("must be made of letters, digits, _ and -, and not be relayfleet")
+    return value
+
+
+def _check_server(value: dict[str, Any]) -> dict[str, Any]:
+    if not any(isinstance(value.get(key), str) and value[key] for key in ("command", "url")):
+        raise ValueError("must have a command (a local server) or a url")
+    return value
+
+
+def _check_target(value: str) -> str:
+    if not value.strip() or ".." in value.replace("\\", "/").split("/"):
+        raise ValueError("must be a path without ..")
+    return value
+
+
+def _check_mode(value: str) -> str:
+    if not _FILE_MODE.match(value):
+        raise ValueError('must be octal digits such as "0600"')
+    if int(value, 8) & 0o022:
+        raise ValueError("would let others write the file")
+    return value
+
+
+Argv = Annotated[
+    list[str],
+    BeforeValidator(_as_argv),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
+Repo = Annotated[str, AfterValidator(_check_repo)]
+Url = Annotated[str, AfterValidator(_check_url)]
+EnvName = Annotated[str, AfterValidator(_check_env_name)]
+SessionEnvName = Annotated[str, AfterValidator(check_session_env)]
+Text = Annotated[str, Field(min_length=1, max_length=4096)]
+Word = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_check_word)]
+Port = Annotated[int, Field(ge=1024, le=65535)]
+
+
+class EndpointFile(Strict):
+    mode: EndpointMode | None = Field(None, description="Where the model traffic goes: default is Anthropic itself.")
+    url: Url | None = Field(None, description="The Anthropic-compatible server, for mode custom.")
+    via_gateway: bool | None = Field(None, description="Send a custom endpoint through the fleet's gateway, too.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.mode in ("default", "gateway") and self.url is not None:
+            raise ValueError(f"a url is for mode custom, not for mode {self.mode}")
+        if self.mode in ("default", "gateway") and self.via_gateway:
+            raise ValueError(f"via_gateway is for mode custom, not for mode {self.mode}")
+        return self
+
+
+class ClaudeFile(Strict):
+    command: Argv | None = Field(None, description="The program: its name or path, or a list with arguments.")
+    args: list[str] | None = Field(None, description="More arguments for every start.")
+    model: Word | None = Field(None, description="The model of the session.")
+    permission_mode: Word | None = Field(None, description="As `claude --permission-mode`; left out: the CLI's own.")
+    isolate_config: bool | None = Field(None, description="Use a CLAUDE_CONFIG_DIR of its own (default true).")
+    inherit_auth: bool | None = Field(
+        None, description="Pass the machine's CLAUDE_CODE_OAUTH_TOKEN or ANTHROPIC_API_KEY (default true)."
+    )
+    channels: bool | None = Field(None, description="Ask for delivery by channel notification (default false).")
+    endpoint: EndpointFile | None = Field(None, description="Where the model traffic goes.")
+    mcp_servers: (
+        dict[
+            Annotated[str, AfterValidator(_check_server_name)],
+            Annotated[dict[str, Any], AfterValidator(_check_server)] | None,
+        ]
+        | None
+    ) = Field(None, description="MCP servers of the agent's own, as in an .mcp.json.")
+
+
+class RuntimeFile(Strict):
+    backend: BackendName | None = Field(None, description="Where the runner lives (default local).")
+    host: Word | None = Field(None, description="A host of the registry in fleet.json, or USER@HOST.")
+    inbox_transport: InboxTransport | None = Field(None, description="How entries reach the inbox (default file).")
+
+
+class DeliveryFile(Strict):
+    seen_timeout_s: Annotated[float, Field(ge=1, le=3600)] | None = Field(
+        None, description="Idle seconds without a receipt after which an entry is offered again (default 15)."
+    )
+    max_attempts: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        None, description="Offers after which an entry is a dead letter (default 5)."
+    )
+    max_turn_chars: Annotated[int, Field(ge=500, le=1_000_000)] | None = Field(
+        None, description="Longer texts are cut, with a pointer to the full text (default 16000)."
+    )
+
+
+class CredentialFile(Strict):
+    from_env: EnvName | None = Field(None, description="A variable of the machine's environment.")
+    from_file: Text | None = Field(None, description="A file on this machine.")
+    from_command: Argv | None = Field(None, description="A program that prints it.")
+    as_env: SessionEnvName | None = Field(None, description="The variable that the session gets.")
+    as_file: Annotated[str, AfterValidator(_check_target)] | None = Field(
+        None, description="The file that the session gets."
+    )
+    mode: Annotated[str, AfterValidator(_check_mode)] | None = Field(None, description='Mode of as_file: "0600".')
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        sources = [k for k in ("from_env", "from_file", "from_command") if getattr(self, k) is not None]
+        places = [k for k in ("as_env", "as_file") if getattr(self, k) is not None]
+        if len(sources) != 1:
+            found = f"it has {' and '.join(sources)}" if sources else "it has none"
+            raise ValueError(f"needs exactly one source (from_env, from_file or from_command), {found}")
+        if len(places) != 1:
+            found = f"it has {' and '.join(places)}" if places else "it has none"
+            raise ValueError(f"needs exactly one place (as_env or as_file), {found}")
+        if self.mode is not None and self.as_file is None:
+            raise ValueError("mode is for as_file only")
+        return self
+
+
+class Settings(Strict):
+    """What can be said for all agents, for a role, or for one agent."""
+
+    repo: Repo | None = Field(None, description="The GitHub repository that the agent works on.")
+    model: Word | None = Field(None, description="The model of the session; the same as claude.model.")
+    remote_control: bool | None = Field(None, description="Offer the session to Claude's remote control.")
+    ssh_agent: bool | None = Field(None, description="Let the session use the operator's SSH agent (default false).")
+    plugins: dict[Annotated[str, AfterValidator(_check_plugin_name)], dict[str, Any] | None] | None = Field(
+        None, description='Plugins and their configuration; {"inbox": {}} unless taken out with null.'
+    )
+    runtime: RuntimeFile | None = Field(None, description="Where the runner lives.")
+    claude: ClaudeFile | None = Field(None, description="How the session is started.")
+    delivery: DeliveryFile | None = Field(None, description="How entries are offered.")
+    env: dict[SessionEnvName, str | None] | None = Field(
+        None, description="More environment for the session. No secrets: use credentials."
+    )
+    credentials: dict[Word, CredentialFile | None] | None = Field(
+        None, description="The credentials that this agent gets, and no others."
+    )
+
+    @model_validator(mode="after")
+    def _one_model(self) -> Self:
+        other = self.claude.model if self.claude else None
+        if self.model and other and self.model != other:
+            raise ValueError("model and claude.model name different models")
+        return self
+
+
+class AgentFile(Settings):
+    """agents/<name>/config.json."""
+
+    schema_: str | None = Field(None, alias="$schema", description="The JSON Schema of this file, for editors.")
+    name: str | None = Field(None, description="The same as the folder's name.")
+    role: Role = Field("base", description="What kind of agent it is.")
+    port: Port | None = Field(None, description="The runner's loopback port; no other agent has it.")

@@ -1,0 +1,103 @@
+"""What fleet.json may say."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from relayfleet.config.agent import Argv, EnvName, Port, Settings, Strict, Text, Url
+from relayfleet.model.agent import Role
+from relayfleet.model.fleet import FIRST_PORT, FleetConfig, Gateway, Host, HostBackend, HostOs
+from relayfleet.model.names import fault_of_name
+
+FLEET_ID_DIGITS = 12
+
+
+def _check_id(value: str) -> str:
+    if not re.fullmatch(f"[0-9a-f]{{{FLEET_ID_DIGITS}}}", value):
+        raise ValueError(f"must be {FLEET_ID_DIGITS} hexadecimal digits, as `fleet init` makes them")
+    return value
+
+
+def _check_fleet_name(value: str) -> str:
+    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}", value):
+        raise ValueError(
+            "must be at most 60 letters, digits, blanks, '.', '_' and '-', and begin with a letter or digit"
+        )
+    return value
+
+
+def _check_host_name(value: str) -> str:
+    fault = fault_of_name(value)
+    if fault:
+        raise ValueError(fault)
+    return value
+
+
+def _check_destination(value: str) -> str:
+    # What begins with a hyphen would be an option of ssh.
+    if value.startswith("-") or any(c.isspace() for c in value):
+        raise ValueError("must be an ssh destination such as you@10.0.0.5")
+    return value
+
+
+class HostFile(Strict):
+    backend: HostBackend = Field("ssh", description="How it is reached.")
+    host: Annotated[Text, AfterValidator(_check_destination)] | None = Field(None, description="The ssh destination.")
+    workdir: Text | None = Field(None, description="The fleet's folder there.")
+    os: HostOs = Field("linux", description="Its operating system.")
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.backend == "ssh" and not self.host:
+            raise ValueError("an ssh host needs its destination in host (you@10.0.0.5)")
+        return self
+
+
+class GatewayFile(Strict):
+    enabled: bool = Field(False, description="Use the fleet's gateway.")
+    url: Url | None = Field(None, description="Where agents reach it.")
+    secret_env: EnvName = Field("RELAYFLEET_GATEWAY_SECRET", description="The variable that holds its secret.")
+
+
+class GithubFile(Strict):
+    command: Argv = Field(["gh"], description="The gh program: its name or path, or a list with arguments.")
+
+
+class PortsFile(Strict):
+    first: Port = Field(FIRST_PORT, description="new-agent gives the first free port from here on.")
+
+
+class FleetFile(Strict):
+    """fleet.json."""
+
+    schema_: str | None = Field(None, alias="$schema", description="The JSON Schema of this file, for editors.")
+    version: Literal[1] = Field(1, description="The version of this format.")
+    id: Annotated[str, AfterValidator(_check_id)] | None = Field(
+        None, description="Made by `fleet init`; keys sockets and locks."
+    )
+    name: Annotated[str, AfterValidator(_check_fleet_name)] | None = Field(
+        None, description="Name of the fleet (default: the folder's name)."
+    )
+    defaults: Settings = Field(default_factory=Settings, description="Settings of every agent.")
+    roles: dict[Role, Settings] = Field({}, description="Settings of every agent of a role.")
+    hosts: dict[Annotated[str, AfterValidator(_check_host_name)], HostFile] = Field(
+        {}, description="Hosts that agents can be placed on."
+    )
+    gateway: GatewayFile = Field(default_factory=GatewayFile, description="The fleet's gateway to the model.")
+    github: GithubFile = Field(default_factory=GithubFile, description="How GitHub is reached.")
+    ports: PortsFile = Field(default_factory=PortsFile, description="The ports of runners.")
+
+
+def to_fleet(file: FleetFile, *, folder: str) -> FleetConfig:
+    """`folder` is the name that a fleet without one goes by."""
+    return FleetConfig(
+        name=file.name or folder,
+        id=file.id,
+        hosts={name: Host(**h.model_dump()) for name, h in file.hosts.items()},
+        gateway=Gateway(**file.gateway.model_dump()),
+        github_command=tuple(file.github.command),
+        first_port=file.ports.first,
+    )

@@ -1,0 +1,68 @@
+"""What an isolated configuration of Claude Code needs so that a session starts without any dialog.
+
+Observed of 2.1.328: `.claude.json` with `hasCompletedOnboarding`, the work folder trusted, and the last 20 characters
+of an API key approved. The CLI writes to the same file, so it is merged, never replaced.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from relayfleet.store.files import make_private_folder, write_atomic
+
+
+def seed_config(folder: Path, *, work: Path, api_key: str | None) -> None:
+    """Raises StorageFailed."""
+    make_private_folder(folder)
+    state_file = folder / ".claude.json"
+    try:
+        state = json.loads(state_file.read_bytes())
+    except (OSError, ValueError):
+        state = {}
+    if not isinstance(state, dict):
+        state = {}
+    state["hasCompletedOnboarding"] = True
+    projects = state.setdefault("projects", {})
+    projects.setdefault(str(work), {})["hasTrustDialogAccepted"] = True
+    if api_key:
+        responses = state.setdefault("customApiKeyResponses", {})
+        approved = responses.setdefault("approved", [])
+        if api_key[-20:] not in approved:
+            approved.append(api_key[-20:])
+        responses.setdefault("rejected", [])
+    write_atomic(state_file, json.dumps(state, indent=2).encode() + b"\n")
+
+
+def settings(*, hook_url: str, hook_token: str, agent_dir: Path, bodies: Path, bypass: bool) -> dict[str, Any]:
+    """The settings of one session: its hooks, its own tools allowed, no CLAUDE.md from above its folder."""
+    hook = {
+        "type": "http",
+        "url": hook_url,
+        "headers": {"Authorization": f"Bearer {hook_token}"},
+        "timeout": 10,
+    }
+    made: dict[str, Any] = {
+        "hooks": {event: [{"hooks": [hook]}] for event in ("UserPromptSubmit", "Stop", "StopFailure")},
+        "permissions": {"allow": ["mcp__relayfleet", f"Read(/{bodies}/**)"]},
+        "claudeMdExcludes": _foreign_memories(agent_dir),
+    }
+    if bypass:
+        # The operator asked for this mode in the agent's config; the dialog would wait for ever.
+        made["skipDangerousModePermissionPrompt"] = True
+    return made
+
+
+def _foreign_memories(agent_dir: Path) -> list[str]:
+    names = ("CLAUDE.md", "CLAUDE.local.md", ".claude/CLAUDE.md", ".claude/rules/**")
+    return [str(folder / name) for folder in agent_dir.parents for name in names]
+
+
+def mcp_config(
+    *, shim: Sequence[str], shim_env: Mapping[str, str], others: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The MCP servers of one session: our shim, and those that the agent's config gives it."""
+    ours = {"type": "stdio", "command": shim[0], "args": list(shim[1:]), "env": dict(shim_env)}
+    return {"mcpServers": {**{name: dict(server) for name, server in others.items()}, "relayfleet": ours}}

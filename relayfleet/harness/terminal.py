@@ -1,0 +1,142 @@
+"""Programs in pseudo-terminals: `ptyprocess` inside asyncio on Linux and macOS, `pywinpty` on Windows."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from relayfleet.errors import FleetError
+from relayfleet.ports import Terminal, Terminals
+
+ROWS, COLUMNS = 50, 160
+_READ = 1 << 16
+
+
+def terminals() -> Terminals:
+    """The kind that this system has."""
+    if sys.platform == "win32":
+        from relayfleet.harness.terminal_windows import WindowsTerminals
+
+        return WindowsTerminals()
+    return PosixTerminals()
+
+
+if sys.platform != "win32":
+    from ptyprocess import PtyProcess
+
+    def _die_with_parent() -> None:
+        """In the child, before exec: the kernel sends SIGTERM when the runner dies, kill -9 included."""
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)
+
+    class PosixTerminal:
+        """Owns the child; notices its death by SIGCHLD."""
+
+        def __init__(
+            self, process: PtyProcess, on_output: Callable[[bytes], None], on_exit: Callable[[int], None]
+        ) -> None:
+            self._process = process
+            self._on_output = on_output
+            self._on_exit = on_exit
+            self._loop = asyncio.get_running_loop()
+            self._loop.add_reader(process.fd, self._read)
+            self._open = True
+            self._over = False
+
+        @property
+        def pid(self) -> int:
+            return int(self._process.pid)
+
+        def _read(self) -> None:
+            try:
+                data = os.read(self._process.fd, _READ)
+            except BlockingIOError:
+                return
+            except OSError:  # EIO: no process has the terminal open any more
+                data = b""
+            if data:
+                self._on_output(data)
+            else:
+                self._loop.remove_reader(self._process.fd)
+
+        def reap(self) -> None:
+            """Called at SIGCHLD: tells of the exit once."""
+            if self._over:
+                return
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:
+                pid, status = self.pid, 0
+            if pid:
+                self._over = True
+                self._on_exit(os.waitstatus_to_exitcode(status))
+
+        def write(self, data: bytes) -> None:
+            with contextlib.suppress(OSError):
+                os.write(self._process.fd, data)
+
+        def terminate(self) -> None:
+            self._signal(signal.SIGTERM)
+
+        def kill(self) -> None:
+            self._signal(signal.SIGKILL)
+
+        def _signal(self, number: int) -> None:
+            if not self._over:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.pid, number)
+
+        def close(self) -> None:
+            if self._open:
+                self._open = False
+                self._loop.remove_reader(self._process.fd)
+                self._process.fileobj.close()
+                self._process.closed = True
+
+    class PosixTerminals:
+        """Terminals of this process; SIGCHLD is handled while one of them lives."""
+
+        def __init__(self) -> None:
+            self._terminals: list[PosixTerminal] = []
+
+        def spawn(
+            self,
+            argv: Sequence[str],
+            *,
+            cwd: Path,
+            env: Mapping[str, str],
+            on_output: Callable[[bytes], None],
+            on_exit: Callable[[int], None],
+        ) -> Terminal:
+            program = shutil.which(argv[0], path=env.get("PATH"))
+            if program is None:
+                raise FleetError(
+                    f"run {argv[0]!r}", "it is not found on PATH", hint="install it, or name its full path"
+                )
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGCHLD, self._reap)
+            before = _die_with_parent if sys.platform == "linux" else None
+            try:
+                process = PtyProcess.spawn(
+                    [program, *argv[1:]], cwd=str(cwd), env=dict(env), dimensions=(ROWS, COLUMNS), preexec_fn=before
+                )
+            except (OSError, ValueError) as error:
+                raise FleetError(f"run {argv[0]!r}", str(error)) from error
+            os.set_blocking(process.fd, False)
+            terminal = PosixTerminal(process, on_output, on_exit)
+            self._terminals.append(terminal)
+            loop.call_soon(self._reap)
+            return terminal
+
+        def _reap(self) -> None:
+            for terminal in list(self._terminals):
+                terminal.reap()
+                if terminal._over:
+                    self._terminals.remove(terminal)

@@ -1,0 +1,42 @@
+"""What fleet.json says of the fleet as a whole; its settings for agents are merged into each `AgentSpec`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+HostBackend = Literal["ssh", "docker"]
+HostOs = Literal["linux", "windows"]
+FIRST_PORT = 8700
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """A place that agents can be put on. `host` is the ssh destination, `workdir` the fleet's folder there."""
+
+    backend: HostBackend = "ssh"
+    host: str | None = None
+    workdir: str | None = None
+    os: HostOs = "linux"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """`secret_env` names the environment variable that holds the secret which sentinels are made from."""
+
+    enabled: bool = False
+    url: str | None = None
+    secret_env: str = "RELAYFLEET_GATEWAY_SECRET"  # noqa: S105 - the name of a variable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetConfig:
+    """`id` is None until `fleet init`, the first `fleet new-agent` or the first start has written one."""
+
+    name: str
+    id: str | None = None
+    hosts: Mapping[str, Host] = field(default_factory=dict)
+    gateway: Gateway = field(default_factory=Gateway)
+    github_command: tuple[str, ...] = ("gh",)
+    first_port: int = FIRST_PORT

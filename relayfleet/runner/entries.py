@@ -1,0 +1,69 @@
+"""What the runner holds of the inbox in memory: the entries that have not come to an end, and how many are in which
+state."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from relayfleet.model.entry import Entry
+from relayfleet.model.names import EntryId
+from relayfleet.model.receipt import ENDS, EntryState, Receipt
+from relayfleet.runner.session import Pending
+
+
+class Entries:
+    def __init__(self) -> None:
+        self._known: set[EntryId] = set()
+        self._live: dict[EntryId, Entry] = {}
+        self._states: dict[EntryId, EntryState] = {}
+        self.counts: Counter[str] = Counter()
+
+    def restore(self, entries: Iterable[Entry], receipts: Iterable[Receipt]) -> tuple[Pending, ...]:
+        """Entries and receipts as a runner finds them at its start; what of them is still to be offered, in order.
+
+        What an earlier runner offered comes first: nobody knows whether the session saw it, unless a receipt says so,
+        and then its turn died with that session.
+        """
+        states: dict[EntryId, EntryState] = {}
+        attempts: dict[EntryId, int] = {}
+        seen: set[EntryId] = set()
+        for receipt in receipts:
+            if states.get(receipt.id) not in ENDS:
+                states[receipt.id] = receipt.state
+                attempts[receipt.id] = receipt.attempt
+                if receipt.state == "seen":
+                    seen.add(receipt.id)
+        pending: list[Pending] = []
+        for entry in entries:
+            state = states.get(entry.id, "queued")
+            if self._admit(entry, state) and state not in ENDS:
+                pending.append(Pending(id=entry.id, attempts=attempts.get(entry.id, 0), repeat=entry.id in seen))
+        return tuple(sorted(pending, key=lambda p: p.attempts == 0))
+
+    def add(self, entries: Iterable[Entry]) -> tuple[Pending, ...]:
+        """Entries that are new to this runner."""
+        return tuple(Pending(id=e.id) for e in entries if self._admit(e, "queued"))
+
+    def _admit(self, entry: Entry, state: EntryState) -> bool:
+        if entry.id in self._known:
+            return False
+        self._known.add(entry.id)
+        self.counts[state] += 1
+        if state not in ENDS:
+            self._live[entry.id] = entry
+            self._states[entry.id] = state
+        return True
+
+    def get(self, entry_id: EntryId) -> Entry:
+        return self._live[entry_id]
+
+    def move(self, entry_id: EntryId, state: EntryState) -> None:
+        """A receipt was written: the entry is in another state now."""
+        if entry_id not in self._states:
+            return
+        self.counts[self._states[entry_id]] -= 1
+        self.counts[state] += 1
+        self._states[entry_id] = state
+        if state in ENDS:
+            del self._live[entry_id], self._states[entry_id]

@@ -1,0 +1,29 @@
+"""The `file` transport: the inbox is on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from relayfleet.errors import UnknownAgent
+from relayfleet.model.entry import Entry
+from relayfleet.model.layout import FleetLayout
+from relayfleet.store.inbox import FileInbox
+
+
+class FileTransport:
+    """Appends to agents/<name>/state/inbox.jsonl, then wakes the runner: durable first, tell after."""
+
+    def __init__(self, layout: FleetLayout, wake: Callable[[str], None]) -> None:
+        self._layout = layout
+        self._wake = wake
+        self._inboxes: dict[str, FileInbox] = {}
+
+    def deliver(self, agent: str, entry: Entry) -> bool:
+        """Raises UnknownAgent when there is no such agent, StorageFailed when the disk refuses."""
+        folder = self._layout.agent(agent)
+        if not folder.config.is_file():
+            raise UnknownAgent(f"deliver {entry.id!r} to {agent!r}", agent)
+        inbox = self._inboxes.setdefault(agent, FileInbox(folder.inbox))
+        written = inbox.append(entry)
+        self._wake(agent)
+        return written
