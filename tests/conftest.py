@@ -1,0 +1,68 @@
+"""Fixtures for all tests, and what a missing program means: a skip that is listed, or in the gate a failure."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+TOOLS = CHECKOUT / ".tools" / "node_modules"
+CI = bool(os.environ.get("RELAYFLEET_CHECK_CI"))
+
+# Program -> where it is, and the command that installs it.
+PROGRAMS: dict[str, tuple[Path | None, str]] = {
+    "gh": (Path(found) if (found := shutil.which("gh")) else None, "apt-get install gh"),
+    "claude": (TOOLS / ".bin" / "claude", "npm install --prefix .tools @anthropic-ai/claude-code@2.1.328"),
+    "github-schema": (
+        TOOLS / "@octokit" / "graphql-schema" / "schema.graphql",
+        "npm install --prefix .tools @octokit/graphql-schema@15.26.1",
+    ),
+    "webhooks-examples": (
+        TOOLS / "@octokit" / "webhooks-examples" / "api.github.com",
+        "npm install --prefix .tools @octokit/webhooks-examples@7.6.1",
+    ),
+    "octokit-fixtures": (
+        TOOLS / "@octokit" / "fixtures" / "scenarios",
+        "npm install --prefix .tools @octokit/fixtures@23.1.2",
+    ),
+}
+_missing: dict[str, int] = {}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        for program in marker.args:
+            path, command = PROGRAMS[program]
+            if path is None or not path.exists():
+                _missing[f"{program}: {command}"] = _missing.get(f"{program}: {command}", 0) + 1
+                if CI:
+                    pytest.fail(f"{program} is missing: {command}")
+                pytest.skip(f"{program} is missing: {command}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _missing:
+        terminalreporter.section("skipped for a missing program; this installs it")
+        for line, count in _missing.items():
+            terminalreporter.write_line(f"{count} tests   {line}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = len(reporter.stats.get("skipped", [])) if reporter else 0
+    if CI and skipped:
+        print(f"\n{skipped} tests were skipped: in the gate that is a failure")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def _outside_of_any_fleet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever fleet or session the tests are run from, they are not of it."""
+    for name in list(os.environ):
+        if name.startswith(("RELAYFLEET_AGENT", "RELAYFLEET_ROOT", "RELAYFLEET_SESSION", "CLAUDE", "ANTHROPIC_")):
+            monkeypatch.delenv(name)
+    yield
