@@ -53,7 +53,8 @@ def examine(layout: FleetLayout) -> tuple[Finding, ...]:
     except ConfigError:
         fleet_id = None
     machine = LocalMachine(environ=os.environ, port_free=is_port_free)
-    return diagnose(layout, machine, sockets=sockets_of(fleet_id).folder if fleet_id else None)
+    sockets = sockets_of(fleet_id).folder if fleet_id else None
+    return diagnose(layout, machine, sockets=sockets, plugins=plugin_folders(layout))
 
 
 def lifecycle(layout: FleetLayout) -> Lifecycle:

@@ -167,6 +167,10 @@ class ProcessTree(Protocol):
         """From now on, what a child leaves behind at its death becomes a child of this process."""
         ...
 
+    def reap_orphans(self) -> None:
+        """Takes note of adopted processes that have ended, so that they do not pile up."""
+        ...
+
     def end_children(self, *, grace_s: float) -> int:
         """Ends every process below this one, first politely, after `grace_s` firmly; how many there were."""
         ...
@@ -305,12 +309,14 @@ class Look:
 class Sight:
     """What a look found: the items that may have changed, whole (on a first look: those that are there).
 
-    The watch's filter is not applied yet, apart from what only GitHub's search can decide.
+    The watch's filter is not applied yet, apart from what only GitHub's search can decide. On a first look, items whose
+    node ids are in `glimpsed` were not read whole, but for what the filter asks for.
     """
 
     watch: str
     items: tuple[Item, ...]
     progress: Progress
+    glimpsed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -335,7 +341,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """An item in a watch's view, as the watch saw it last."""
+    """An item in a watch's view, as the watch saw it last. `content` is empty when it was only glimpsed."""
 
     node_id: str
     number: int

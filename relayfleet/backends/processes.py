@@ -33,6 +33,17 @@ class LocalProcessTree:
 
             ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
+    def reap_orphans(self) -> None:
+        """Whatever this process started itself shares its terminal session and is left to whoever waits for it."""
+        if sys.platform != "linux":
+            return
+        own = os.getsid(0)
+        for pid in _children(os.getpid()):
+            state, session = _stat(pid)
+            if state == "Z" and session != own:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+
     def end_children(self, *, grace_s: float) -> int:
         first = descendants(os.getpid())
         _end(lambda: descendants(os.getpid()), grace_s=grace_s)
@@ -89,15 +100,21 @@ def _children(pid: int) -> list[int]:
 
 
 def _is_zombie(pid: int) -> bool:
+    state, _ = _stat(pid)
+    if state == "Z" and sys.platform != "win32":
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+    return state in ("Z", "")
+
+
+def _stat(pid: int) -> tuple[str, int]:
+    """State and session id of a process (proc(5), fields 3 and 6), or "" when it is gone."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return True
-    if text.rpartition(") ")[2][:1] != "Z":
-        return False
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
-    return True
+        return "", 0
+    fields = text.rpartition(") ")[2].split()
+    return fields[0], int(fields[3])
 
 
 def processes_of_session(session_id: str) -> list[int]:

@@ -167,6 +167,13 @@ VERBS: tuple[Verb, ...] = (
         examples=("fleet restart wms-coder",),
     ),
     Verb(
+        path="interrupt",
+        help="Stop the turn that an agent is at, as Esc does at its terminal. Its entry ends as failed: interrupted.",
+        run="relayfleet.cli.interrupt:run",
+        params=(Arg(name="agent", help="Name of the agent."),),
+        examples=("fleet interrupt wms-coder",),
+    ),
+    Verb(
         path="tell",
         help="Put a message into the inbox of an agent (of several: a,b,c). `-` reads it from standard input.",
         run="relayfleet.cli.tell:run",

@@ -9,14 +9,20 @@ from pydantic import AfterValidator, Field, model_validator
 
 from relayfleet.config.agent import Argv, EnvName, Port, Settings, Strict, Text, Url
 from relayfleet.model.agent import Role
-from relayfleet.model.fleet import FIRST_PORT, FleetConfig, Gateway, Host, HostBackend, HostOs
-from relayfleet.model.names import fault_of_name
-
-FLEET_ID_DIGITS = 12
+from relayfleet.model.fleet import (
+    FIRST_PORT,
+    FLEET_ID_DIGITS,
+    FleetConfig,
+    Gateway,
+    Host,
+    HostBackend,
+    HostOs,
+    is_fleet_id,
+)
 
 
 def _check_id(value: str) -> str:
-    if not re.fullmatch(f"[0-9a-f]{{{FLEET_ID_DIGITS}}}", value):
+    if not is_fleet_id(value):
         raise ValueError(f"must be {FLEET_ID_DIGITS} hexadecimal digits, as `fleet init` makes them")
     return value
 
@@ -30,9 +36,8 @@ def _check_fleet_name(value: str) -> str:
 
 
 def _check_host_name(value: str) -> str:
-    fault = fault_of_name(value)
-    if fault:
-        raise ValueError(fault)
+    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value):
+        raise ValueError("the name of a host is made of letters, digits, '.', '_' and '-'")
     return value
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from relayfleet.config.precedence import BUILT_IN, merge, unsugar
 from relayfleet.model.agent import ROLES
+from relayfleet.model.fleet import is_fleet_id
 from relayfleet.model.layout import FleetLayout
 from relayfleet.model.names import AgentName, fault_of_name
 
@@ -55,7 +56,7 @@ def _read(layout: FleetLayout) -> Roster:
     paths = sorted(layout.agents.glob("*/config.json"))
     members = [_member(p.parent.name, _object(p), fleet) for p in paths if not p.parent.name.startswith(".")]
     name, fleet_id = fleet.get("name", layout.root.name), fleet.get("id")
-    if not isinstance(name, str) or not isinstance(fleet_id, str | None):
+    if not isinstance(name, str) or not (fleet_id is None or (isinstance(fleet_id, str) and is_fleet_id(fleet_id))):
         raise _Odd
     return Roster(fleet=name, fleet_id=fleet_id, members=tuple(members))
 

@@ -33,6 +33,8 @@ def _check_agent_name(value: str) -> str:
 
 
 def _check_trust(value: Any) -> Any:
+    if value is None:
+        return None
     if isinstance(value, str):
         if value not in TRUST_LEVELS:
             raise ValueError(f"{shown(value)} is not one of {', '.join(TRUST_LEVELS)}, or a list of logins")

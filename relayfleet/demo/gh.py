@@ -90,16 +90,18 @@ def printed(response: http.client.HTTPResponse, content: bytes) -> bytes:
 
 
 def complaint(response: http.client.HTTPResponse, content: bytes, *, graphql: bool) -> str:
-    """What goes to standard error, with exit code 1; empty when all is well."""
-    try:
-        body = json.loads(content) if content else {}
-    except ValueError:
-        return "unexpected end of JSON input" if graphql else ""
-    errors = [error["message"] for error in body.get("errors") or ()] if isinstance(body, dict) else []
+    """What goes to standard error, with exit code 1; empty when all is well.
+
+    Raises ValueError for an answer that the real one would read and cannot.
+    """
+    is_json = "json" in (response.getheader("Content-Type") or "")
+    body = json.loads(content) if is_json and (graphql or response.status > 299) and content else {}
+    if not isinstance(body, dict):
+        return ""
     if response.status > 299:
-        message = str(body.get("message") or "") if isinstance(body, dict) else ""
+        message = body.get("message")
         return f"gh: {message} (HTTP {response.status})" if message else f"gh: HTTP {response.status}"
-    return "gh: " + "\n".join(errors) if errors else ""
+    return "\n".join(f"gh: {error['message']}" for error in body.get("errors") or ())
 
 
 def _canonical(name: str) -> str:
@@ -119,8 +121,12 @@ def main(args: Sequence[str]) -> int:
     except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    try:
+        wrong = complaint(response, content, graphql=path == "/graphql")
+    except ValueError:
+        # The real one reads before it prints, and then prints the head alone.
+        wrong, content = "unexpected end of JSON input", b""
     sys.stdout.buffer.write(printed(response, content))
-    wrong = complaint(response, content, graphql=path == "/graphql")
     if wrong:
         sys.stderr.write(f"{wrong}\n")
     return 1 if wrong else 0

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from relayfleet.config.load import inspect_all
 from relayfleet.fleet.doctor_config import check_config, check_gate, check_tokens
 from relayfleet.fleet.doctor_files import check_disk, check_leftovers, check_modes, check_sockets
 from relayfleet.fleet.doctor_programs import check_claude, check_gh, check_proxies, check_python
-from relayfleet.fleet.doctor_sessions import check_ports, check_sessions, check_wanted
+from relayfleet.fleet.doctor_sessions import check_plugins, check_ports, check_sessions, check_wanted
 from relayfleet.fleet.finding import Finding
 from relayfleet.model.layout import FleetLayout
 from relayfleet.ports import Machine
 
 
-def diagnose(layout: FleetLayout, machine: Machine, *, sockets: Path | None) -> tuple[Finding, ...]:
-    """Every finding, in the order in which one would mend them. `sockets` is the fleet's folder of sockets."""
+def diagnose(
+    layout: FleetLayout, machine: Machine, *, sockets: Path | None, plugins: Sequence[Path]
+) -> tuple[Finding, ...]:
+    """Every finding, in the order in which one would mend them.
+
+    `sockets` is the fleet's folder of sockets, `plugins` are the folders that plugins are looked for in.
+    """
     found = inspect_all(layout)
     agents = found.agents
     return (
@@ -27,6 +33,7 @@ def diagnose(layout: FleetLayout, machine: Machine, *, sockets: Path | None) -> 
         *check_gate(layout, found.gate),
         *check_tokens(layout),
         *check_ports(layout, agents, machine),
+        *check_plugins(agents, plugins),
         *check_sessions(layout, agents, machine),
         *check_wanted(layout, agents, machine),
         *check_modes(layout, agents),

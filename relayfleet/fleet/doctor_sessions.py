@@ -30,6 +30,17 @@ def check_ports(layout: FleetLayout, agents: Sequence[AgentSpec], machine: Machi
             )
 
 
+def check_plugins(agents: Sequence[AgentSpec], folders: Sequence[Path]) -> Iterable[Finding]:
+    for spec in agents:
+        for name in spec.plugins:
+            if not any((folder / name / "plugin.json").is_file() for folder in folders):
+                yield broken(
+                    spec.name,
+                    f"there is no plugin {name!r}",
+                    f"put it into {folders[0]}/{name}, or take it out of plugins in its config.json",
+                )
+
+
 def check_sessions(layout: FleetLayout, agents: Sequence[AgentSpec], machine: Machine) -> Iterable[Finding]:
     for spec in agents:
         if spec.runtime.backend != "local" or spec.claude.endpoint.mode == "gateway":

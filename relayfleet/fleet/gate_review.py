@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from relayfleet.config.faults import did_you_mean
+from relayfleet.model.filter import RUN_STATUSES
 from relayfleet.model.route import Gate, Match, Route
 from relayfleet.model.watch import Watch
 
+_STATES = frozenset({"open", "closed", "merged", *RUN_STATUSES})
 RemarkKind = Literal["catch-all", "unknown-agent", "unknown-watch", "never-matches", "unused-watch", "open"]
 
 
@@ -81,6 +83,15 @@ def _review_route(where: str, route: Route, watches: dict[str, Watch], agents: C
                 where=where,
                 what="it never matches: no watch finds what it asks for",
                 fix="add a watch for its repo and kind, or correct the match",
+            )
+        )
+    elif match.state is not None and match.state.lower() not in _STATES:
+        remarks.append(
+            Remark(
+                kind="never-matches",
+                where=where,
+                what=f"it never matches: no item has state {match.state!r}{did_you_mean(match.state, sorted(_STATES))}",
+                fix="correct match.state",
             )
         )
     if route.trust == "anyone":

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from relayfleet.config.faults import words_for
-from relayfleet.config.fleet import FLEET_ID_DIGITS, FleetFile
+from relayfleet.config.fleet import FleetFile, to_fleet
 from relayfleet.config.load import check_agent, claimed_ports, load_fleet, load_gate
 from relayfleet.config.read import read_object
 from relayfleet.errors import ConfigError, FleetError, NotAllowed, UnknownAgent, UsageError
@@ -27,7 +27,7 @@ from relayfleet.fleet.port import choose_port
 from relayfleet.fleet.pretty_json import pretty_json
 from relayfleet.fleet.routes_edit import add_starter, starter_of, take_out
 from relayfleet.model.agent import Role
-from relayfleet.model.fleet import FleetConfig
+from relayfleet.model.fleet import FLEET_ID_DIGITS, FleetConfig
 from relayfleet.model.layout import AgentLayout, FleetLayout
 from relayfleet.model.names import AgentName, fault_of_name
 from relayfleet.ports import Disk
@@ -253,8 +253,6 @@ class Scaffolder:
         return True
 
     def _check_fleet(self, raw: Mapping[str, Any], doing: str) -> FleetConfig:
-        from relayfleet.config.fleet import to_fleet
-
         try:
             return to_fleet(FleetFile.model_validate(raw), folder=self.layout.root.name)
         except ValidationError as error:

@@ -36,11 +36,11 @@ def detect(
             if known is not None:
                 left.append(item.node_id)
             continue
-        member = _member(item)
+        member = _member(item, glimpsed=item.node_id in sight.glimpsed)
         if known == member:
             continue
         entered.append(member)
-        if first or (known is not None and known.content == member.content):
+        if first or (known is not None and _same(known, member)):
             continue
         events.append(
             Event(
@@ -62,5 +62,13 @@ def detect(
     return Detection(events=tuple(events), change=change)
 
 
-def _member(item: Item) -> Member:
-    return Member(node_id=item.node_id, number=item.number, content=content_of(item), updated_at=item.updated_at)
+def _same(known: Member, member: Member) -> bool:
+    """What was only glimpsed is known by its time: the source reads whole whatever may change under the same time."""
+    if not known.content:
+        return known.updated_at == member.updated_at
+    return known.content == member.content
+
+
+def _member(item: Item, *, glimpsed: bool) -> Member:
+    content = "" if glimpsed else content_of(item)
+    return Member(node_id=item.node_id, number=item.number, content=content, updated_at=item.updated_at)

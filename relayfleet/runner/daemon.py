@@ -126,12 +126,17 @@ class Runner:
         if operation == "stop":
             self.stop()
             return {"ok": True}
+        if operation == "interrupt":
+            if self._terminal is None or self._state.phase not in ("busy", "waiting"):
+                return refusal("cannot interrupt: no turn is under way")
+            self._terminal.write(b"\x1b")
+            return {"ok": True}
         if operation == "fail":
             done = self._feed(s.Failed(EntryId(str(request.get("id"))), str(request.get("detail", ""))))
             if not done:
                 return refusal(f"cannot mark entry {request.get('id')!r} failed: it is not in this inbox, or has ended")
             return {"ok": True}
-        return refusal(f"cannot do {operation!r}: a runner knows status, stop and fail")
+        return refusal(f"cannot do {operation!r}: a runner knows status, stop, interrupt and fail")
 
     def status(self) -> dict[str, Any]:
         """What was observed of the session, for `fleet status`."""
@@ -267,6 +272,7 @@ class Runner:
             if waited > _READY_WITHIN_S:
                 self._terminal.kill()
         self._save_receipts()
+        self.tree.reap_orphans()
         self._feed(s.Ticked())
 
     def _read_inbox(self) -> None:

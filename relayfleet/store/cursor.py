@@ -52,9 +52,10 @@ _CHUNK = 500
 class SqliteCursor:
     """Implements ports.Cursor. Belongs to the thread that opened it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, keep_settled_rows: int = KEEP_SETTLED_ROWS) -> None:
         """Opens or creates the database, mode 0600. Raises StorageFailed, or FleetError for a newer version's file."""
         self._path = path
+        self._keep_settled_rows = keep_settled_rows
         with self._refusals():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             self._db = sqlite3.connect(path, isolation_level=None, timeout=10.0)
@@ -159,7 +160,7 @@ class SqliteCursor:
             db.execute("DELETE FROM deliveries WHERE state = 'done' AND at < ?", (now - KEEP_SETTLED_S,))
             db.execute(
                 "DELETE FROM deliveries WHERE state = 'done' AND id <= (SELECT max(id) FROM deliveries) - ?",
-                (KEEP_SETTLED_ROWS,),
+                (self._keep_settled_rows,),
             )
             db.execute("DELETE FROM held WHERE id <= (SELECT max(id) FROM held) - ?", (KEEP_HELD_ROWS,))
 

@@ -1,8 +1,8 @@
 """What is said on a daemon's control socket: one JSON object per line, a request and its answer.
 
-Requests: {"op": "status"}, {"op": "stop"}, {"op": "fail", "id": I, "detail": D} (runner). Answers: {"ok": true, ...}
-or {"ok": false, "error": E, "hint": H}. A shim says {"op": "shim", "token": T} and keeps the line open (see
-`wire/shim.py`).
+Requests: {"op": "status"}, {"op": "stop"}; a runner also {"op": "interrupt"} and {"op": "fail", "id": I, "detail": D}.
+Answers: {"ok": true, ...} or {"ok": false, "error": E, "hint": H}. A shim says {"op": "shim", "token": T}
+and keeps the line open (see `wire/shim.py`).
 """
 
 from __future__ import annotations

@@ -103,6 +103,10 @@ def github_standin(*, schema: GraphQLSchema | None = None, strict: bool = True) 
         if strict:
             invalid = [fault for one in standin.requests("graphql") for fault in one.get("invalid", ())]
             assert not invalid, f"GitHub would refuse our queries: {invalid}"
+            # A request that was made to hang is still there after its `gh` was killed.
+            if not any(one.get("fault") == "hang" for one in standin.requests()):
+                together = max((one["graphql_in_flight"] for one in standin.requests("graphql")), default=0)
+                assert together <= 1, f"{together} GraphQL queries were in flight at once"
     finally:
         if "loop" in held:
             held["loop"].call_soon_threadsafe(held["task"].cancel)

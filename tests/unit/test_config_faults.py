@@ -50,7 +50,7 @@ def faults_of(layout: FleetLayout) -> list[str]:
         ({"roles": {"coder": {"claude": {"modle": "x"}}}}, "fleet.json: roles.coder.claude: unknown key 'modle', did you mean 'model'?"),  # noqa: E501
         ({"defaults": {"port": 8700}}, "fleet.json: defaults: unknown key 'port'"),
         ({"defaults": []}, "fleet.json: defaults: must be an object, not a list"),
-        ({"hosts": {"VM": {"host": "a"}}}, "fleet.json: hosts: a name is made of lower-case letters, digits, and single '-' or '_' between them, and begins with a letter"),  # noqa: E501
+        ({"hosts": {"a b": {"host": "a"}}}, "fleet.json: hosts: the name of a host is made of letters, digits, '.', '_' and '-'"),
         ({"hosts": {"vm": {}}}, "fleet.json: hosts.vm: an ssh host needs its destination in host (you@10.0.0.5)"),
         ({"hosts": {"vm": {"host": "-oProxyCommand=x"}}}, "fleet.json: hosts.vm.host: must be an ssh destination such as you@10.0.0.5"),  # noqa: E501
         ({"gateway": {"url": "127.0.0.1:8799"}}, "fleet.json: gateway.url: must be a URL that begins with http:// or https://"),

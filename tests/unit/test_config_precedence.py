@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relayfleet.config.precedence import merge, unsugar
@@ -19,11 +19,13 @@ layers = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(layers, layers, layers)
 def test_layers_merge_in_any_grouping(low: dict[str, Any], middle: dict[str, Any], high: dict[str, Any]) -> None:
     assert merge(low, middle, high) == merge(merge(low, middle), high)
 
 
+@settings(deadline=None)
 @given(layers, layers)
 def test_the_layers_stay_as_they_were(low: dict[str, Any], high: dict[str, Any]) -> None:
     before = copy.deepcopy((low, high))
@@ -31,6 +33,7 @@ def test_the_layers_stay_as_they_were(low: dict[str, Any], high: dict[str, Any])
     assert (low, high) == before
 
 
+@settings(deadline=None)
 @given(layers, layers)
 def test_the_higher_layer_wins_and_null_takes_away(low: dict[str, Any], high: dict[str, Any]) -> None:
     merged = merge(low, high)
@@ -42,6 +45,7 @@ def test_the_higher_layer_wins_and_null_takes_away(low: dict[str, Any], high: di
     assert all(merged[key] == merge({key: low[key]}).get(key) for key in low if key not in high and key in merged)
 
 
+@settings(deadline=None)
 @given(layers)
 def test_one_layer_twice_is_that_layer(layer: dict[str, Any]) -> None:
     assert merge(layer, layer) == merge(layer)

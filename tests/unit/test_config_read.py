@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relayfleet.config.read import MAX_BYTES, Unreadable, join, read_object
@@ -98,6 +98,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(value=st.dictionaries(st.text(), json_values), data=st.data())
 def test_reads_what_json_wrote_or_says_why_not(
     tmp_path_factory: pytest.TempPathFactory, value: dict[str, object], data: st.DataObject
@@ -116,6 +117,7 @@ def test_reads_what_json_wrote_or_says_why_not(
         read_object(path)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_hostile_bytes_never_raise_anything_else(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.mktemp("read") / "x.json"

@@ -56,6 +56,7 @@ class Standin:
         if resource == "graphql":
             limits.graphql_in_flight += 1
             limits.most_graphql_in_flight = max(limits.most_graphql_in_flight, limits.graphql_in_flight)
+            noted["graphql_in_flight"] = limits.graphql_in_flight
         try:
             if self.state.latency:
                 await asyncio.sleep(self.state.latency)

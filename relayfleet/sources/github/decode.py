@@ -46,7 +46,7 @@ def decode_stub(node: Mapping[str, Any]) -> Stub:
 
 
 def decode_item(node: Mapping[str, Any]) -> Item:
-    """An issue or a pull request, whole."""
+    """An issue or a pull request; of a glimpse, the body, labels, assignees and comments are missing."""
     pull = node["__typename"] == "PullRequest"
     author = node["author"] or {}
     return Item(
@@ -56,18 +56,18 @@ def decode_item(node: Mapping[str, Any]) -> Item:
         node_id=node["id"],
         number=int(node["number"]),
         title=node["title"] or "",
-        body=node["body"] or "",
+        body=node.get("body") or "",
         url=node["url"],
         author=author.get("login") or GHOST,
         association=node["authorAssociation"] or "NONE",
         state=str(node["pullState" if pull else "issueState"]).lower(),
-        labels=_names(node["labels"], "name"),
-        assignees=_names(node["assignees"], "login"),
+        labels=_names(node.get("labels"), "name"),
+        assignees=_names(node.get("assignees"), "login"),
         draft=bool(node.get("isDraft")),
         base=node.get("baseRefName") or "",
         branch=node.get("headRefName") or "",
         head=node.get("headRefOid") or "",
-        comments=int(node["comments"]["totalCount"]),
+        comments=int(node.get("comments", {}).get("totalCount", 0)),
         created_at=node["createdAt"],
         updated_at=node["updatedAt"],
     )

@@ -44,9 +44,13 @@ SEARCH_LAG_S = 600.0
 # A first look lists this many items at most. An older one that changes later is still delivered, as `matched`.
 MOST_LISTED = 1000
 MOST_AT_ONCE = 50
-LISTINGS_AT_ONCE = 5
+# Of questions whose answers are long, fewer go together.
+LONG_AT_ONCE = 10
+HEAVY_AT_ONCE = 5
 # An item that is no more, or that the token may not see, is left out, and the rest of the answer is good.
 _ABSENT = frozenset({"NOT_FOUND", "FORBIDDEN"})
+# What a filter may ask for that costs points for every item.
+_CONNECTIONS = frozenset({"label", "assignee"})
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
 
 
@@ -69,6 +73,7 @@ class _Listing:
     """The first look of a watch."""
 
     look: Look
+    whole: bool
     items: dict[str, Item] = field(default_factory=dict)
     failure: Failure | None = None
     done: bool = False
@@ -77,6 +82,7 @@ class _Listing:
 @dataclass(slots=True)
 class _Task:
     """One alias to ask, and who takes the answer. `take` gives the next question when there is another page.
+    `together` is how many such questions may share a query.
 
     With `node_ids` (the details of which are asked for) an error is one item's, and not the alias's.
     """
@@ -84,7 +90,7 @@ class _Task:
     question: Question
     take: Callable[[Any, float], Question | None]
     fail: Callable[[Failure], None]
-    heavy: bool = False
+    together: int = MOST_AT_ONCE
     node_ids: Sequence[str] = ()
 
 
@@ -129,7 +135,7 @@ class ItemReader:
         size = min(DETAILS_AT_ONCE, 2 * self._at_once)
         chunks = [node_ids[start : start + size] for start in range(0, len(node_ids), size)]
         tasks = [
-            _Task(question=details(chunk), take=take, fail=failures.append, heavy=True, node_ids=chunk)
+            _Task(question=details(chunk), take=take, fail=failures.append, together=HEAVY_AT_ONCE, node_ids=chunk)
             for chunk in chunks
         ]
         failure = await self._ask_all(tasks, items)
@@ -167,15 +173,16 @@ class ItemReader:
                     continue
                 if following is not None:
                     task.question = following
+                    task.together = min(task.together, LONG_AT_ONCE)
                     waiting.append(task)
         return None
 
     def _cut(self, waiting: list[_Task]) -> tuple[list[_Task], list[_Task]]:
-        """The next batch: questions whose answers are large go in small company."""
-        most = min(self._at_once, LISTINGS_AT_ONCE) if waiting[0].heavy else self._at_once
+        """The next batch: the first question, and those behind it that may go together with it."""
+        most = min(self._at_once, waiting[0].together)
         batch: list[_Task] = []
         for task in waiting:
-            if task.heavy != waiting[0].heavy or len(batch) == most:
+            if task.together != waiting[0].together or len(batch) == most:
                 break
             batch.append(task)
         return batch, waiting[len(batch) :]
@@ -187,7 +194,7 @@ def _grouped(looks: Sequence[Look]) -> tuple[list[_Group], list[_Listing]]:
     listings: list[_Listing] = []
     for look in looks:
         if look.progress is None:
-            listings.append(_Listing(look))
+            listings.append(_Listing(look, whole=any(term.field in _CONNECTIONS for term in look.filter.terms)))
         if look.filter.search:
             groups.append(_search_group(look))
         else:
@@ -235,7 +242,7 @@ def _listing_task(one: _Listing) -> _Task:
     look = one.look
 
     def ask(after: str | None) -> Question:
-        return listing(look.watch.repo, look.watch.kind, look.filter.states, after=after)
+        return listing(look.watch.repo, look.watch.kind, look.filter.states, whole=one.whole, after=after)
 
     def take(data: Any, date: float) -> Question | None:
         page = decode_page(connection_in(data))
@@ -248,7 +255,7 @@ def _listing_task(one: _Listing) -> _Task:
     def fail(failure: Failure) -> None:
         one.failure = failure
 
-    return _Task(question=ask(None), take=take, fail=fail, heavy=True)
+    return _Task(question=ask(None), take=take, fail=fail, together=HEAVY_AT_ONCE if one.whole else MOST_AT_ONCE)
 
 
 def _changed(groups: Sequence[_Group]) -> list[str]:
@@ -263,7 +270,9 @@ def _changed(groups: Sequence[_Group]) -> list[str]:
 
 def _wanted(group: _Group, look: Look) -> list[str]:
     if look.progress is None:
-        return list(group.stubs) if group.searched else []
+        # What may yet change under the same time is read whole at once, so that its content is known.
+        settled = "" if group.searched else _mark(group, look)
+        return [stub.node_id for stub in group.stubs.values() if stub.updated_at > settled]
     mark = look.progress.mark
     news = [stub.node_id for stub in group.stubs.values() if stub.updated_at > mark]
     if group.searched:
@@ -296,8 +305,16 @@ def _conclude(
             if broken:
                 failures[name] = broken[0]
                 continue
-            found = tuple(first.items.values()) if first else tuple(one for one in details if isinstance(one, Item))
-            sights.append(Sight(watch=name, items=found, progress=Progress(mark=_mark(group, look))))
+            read = {one.node_id: one for one in details if isinstance(one, Item)}
+            listed_here = first.items if first else {}
+            sights.append(
+                Sight(
+                    watch=name,
+                    items=tuple({**listed_here, **read}.values()),
+                    progress=Progress(mark=_mark(group, look)),
+                    glimpsed=frozenset(listed_here.keys() - read.keys()) if first and not first.whole else frozenset(),
+                )
+            )
     return sights, failures
 
 

@@ -1,8 +1,10 @@
 """The GraphQL that is asked: many small questions in one query, each under an alias of its own. Pure.
 
 A *probe* shows what changed lately in one repository: no nested connection, so that a hundred of them cost one point.
-A *listing* reads what is there, whole: for the first look of a watch. A *search* is for what only GitHub's index knows.
-*Details* read single items by their node ids. Every string travels as a variable: nothing is pasted into a query.
+A *listing* shows what is there, for the first look of a watch; it is *whole* when the watch's filter asks for labels or
+assignees, which are connections and cost points, and a glimpse otherwise. A *search* is for what only GitHub's index
+knows. *Details* read single items by their node ids. Every string travels as a variable: nothing is pasted into a
+query.
 """
 
 from __future__ import annotations
@@ -16,21 +18,33 @@ from relayfleet.model.filter import Filter
 
 PROBE_FIRST = 20
 PAGE = 100
-LISTING_PAGE = 50
+WHOLE_PAGE = 50
 SEARCH_PAGE = 50
 DETAILS_AT_ONCE = 100
 
 _CONNECTION: Mapping[Kind, str] = {"issues": "issues", "pulls": "pullRequests"}
 _STATE_ENUM: Mapping[Kind, str] = {"issues": "IssueState", "pulls": "PullRequestState"}
-_COMMON = (
-    "__typename id number title body url createdAt updatedAt author { login } authorAssociation"
-    " labels(first: 100) { nodes { name } } assignees(first: 20) { nodes { login } } comments { totalCount }"
+_GLIMPSE = (
+    "__typename id number title url createdAt updatedAt author { login } authorAssociation"
     " repository { nameWithOwner isPrivate }"
 )
+_WHOLE = (
+    f"{_GLIMPSE} body comments {{ totalCount }}"
+    " labels(first: 100) { nodes { name } } assignees(first: 20) { nodes { login } }"
+)
 # The two states have types of their own, which one field of one answer may not have both.
-_ISSUE = f"fragment issueParts on Issue {{ {_COMMON} issueState: state }}"
-_PULL = f"fragment pullParts on PullRequest {{ {_COMMON} pullState: state isDraft baseRefName headRefName headRefOid }}"
-_FRAGMENT: Mapping[Kind, str] = {"issues": "issueParts", "pulls": "pullParts"}
+_OF_ISSUE = "issueState: state"
+_OF_PULL = "pullState: state isDraft baseRefName headRefName headRefOid"
+_ISSUE = f"fragment issueParts on Issue {{ {_WHOLE} {_OF_ISSUE} }}"
+_PULL = f"fragment pullParts on PullRequest {{ {_WHOLE} {_OF_PULL} }}"
+_ISSUE_GLIMPSE = f"fragment issueGlimpse on Issue {{ {_GLIMPSE} {_OF_ISSUE} }}"
+_PULL_GLIMPSE = f"fragment pullGlimpse on PullRequest {{ {_GLIMPSE} {_OF_PULL} }}"
+_SHOWN: Mapping[tuple[Kind, bool], tuple[str, str]] = {
+    ("issues", True): ("issueParts", _ISSUE),
+    ("pulls", True): ("pullParts", _PULL),
+    ("issues", False): ("issueGlimpse", _ISSUE_GLIMPSE),
+    ("pulls", False): ("pullGlimpse", _PULL_GLIMPSE),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +71,12 @@ def probe(repo: str, kind: Kind, *, after: str | None = None) -> Question:
     return _in_repository(repo, kind, fields, first=PAGE if after else PROBE_FIRST, after=after)
 
 
-def listing(repo: str, kind: Kind, states: frozenset[str], *, after: str | None = None) -> Question:
-    """The items of a repository in these states (none: any), whole."""
-    fields = f"nodes {{ ...{_FRAGMENT[kind]} }} pageInfo {{ hasNextPage endCursor }}"
-    return _in_repository(repo, kind, fields, first=LISTING_PAGE, after=after, states=states, whole=True)
+def listing(repo: str, kind: Kind, states: frozenset[str], *, whole: bool, after: str | None = None) -> Question:
+    """The items of a repository in these states (none: any)."""
+    name, fragment = _SHOWN[kind, whole]
+    fields = f"nodes {{ ...{name} }} pageInfo {{ hasNextPage endCursor }}"
+    first = WHOLE_PAGE if whole else PAGE if after else PROBE_FIRST
+    return _in_repository(repo, kind, fields, first=first, after=after, states=states, fragments=(fragment,))
 
 
 def search(text: str, *, after: str | None = None) -> Question:
@@ -126,7 +142,7 @@ def _in_repository(
     first: int,
     after: str | None,
     states: frozenset[str] = frozenset(),
-    whole: bool = False,
+    fragments: tuple[str, ...] = (),
 ) -> Question:
     owner, _, name = repo.partition("/")
     variables: list[tuple[str, Any]] = [("String!", owner), ("String!", name), ("String", after)]
@@ -139,5 +155,5 @@ def _in_repository(
         text=f"repository(owner: $0, name: $1) {{ nameWithOwner {_CONNECTION[kind]}(first: {first}, after: $2{chosen},"
         f" {order}) {{ {fields} }} }}",
         variables=tuple(variables),
-        fragments=((_ISSUE if kind == "issues" else _PULL),) if whole else (),
+        fragments=fragments,
     )

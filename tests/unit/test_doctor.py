@@ -1,0 +1,292 @@
+"""`fleet doctor` on machines made up for it: each thing that can be wrong, and what it says to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relayfleet.errors import FleetError
+from relayfleet.fleet.doctor import diagnose
+from relayfleet.fleet.finding import Finding
+from relayfleet.model.claude_version import fault_of_version, is_newer_than_tested, version_in
+from relayfleet.model.layout import FleetLayout
+from relayfleet.ports import Ran
+
+SECRET = "ghp_" + "a1B2" * 9
+PLUGINS = Path(__file__).parents[2] / "plugins"
+GH = "gh version 2.23.0 (2023-02-27)"
+
+
+@dataclass
+class MadeUpMachine:
+    """`answers` are by the words of the command; a FleetError in there is raised."""
+
+    environ: Mapping[str, str] = field(default_factory=lambda: {"CLAUDE_CODE_OAUTH_TOKEN": "x", "HOME": "/nowhere"})
+    python: tuple[int, int, int] = (3, 11, 7)
+    is_root: bool = False
+    programs: Sequence[str] = ("claude", "gh")
+    answers: Mapping[str, Ran | FleetError] = field(default_factory=dict)
+    taken_ports: Sequence[int] = ()
+    holders: Mapping[str, int] = field(default_factory=dict)
+    free: int = 80_000_000_000
+
+    def which(self, program: str) -> str | None:
+        return f"/bin/{program}" if program in self.programs else None
+
+    def run(self, argv: Sequence[str], *, timeout_s: float) -> Ran:
+        words = " ".join([argv[0].removeprefix("/bin/"), *argv[1:]])
+        known: dict[str, Ran | FleetError] = {
+            "claude --version": Ran(code=0, stdout="2.1.328 (Claude Code)\n", stderr=""),
+            "gh --version": Ran(code=0, stdout=GH, stderr=""),
+            "gh auth status": Ran(code=0, stdout="", stderr="Logged in"),
+            **self.answers,
+        }
+        answer = known[words]
+        if isinstance(answer, FleetError):
+            raise answer
+        return answer
+
+    def port_free(self, port: int) -> bool:
+        return port not in self.taken_ports
+
+    def lock_holder(self, path: Path) -> int | None:
+        return self.holders.get(f"{path.parent.parent.name}/{path.name}")
+
+    def free_bytes(self, path: Path) -> int:
+        return self.free
+
+
+def write(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.write_text(value if isinstance(value, str) else json.dumps(value))
+    path.chmod(0o600)
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> FleetLayout:
+    write(tmp_path / "fleet.json", {"id": "0123456789ab"})
+    watch = {"name": "w", "kind": "issues", "repo": "acme/WMS"}
+    write(tmp_path / "routes.json", {"watches": [watch], "routes": [{"match": {"watch": "w"}, "to": ["a"]}]})
+    configure(FleetLayout(tmp_path))
+    return FleetLayout(tmp_path)
+
+
+def configure(layout: FleetLayout, name: str = "a", **config: Any) -> None:
+    agent = layout.agent(name)
+    write(agent.config, {"port": 8700, **config})
+    agent.state.mkdir(mode=0o700, exist_ok=True)
+
+
+def bad(layout: FleetLayout, sockets: Path | None = None, **machine: Any) -> list[tuple[str, str, str]]:
+    """What is not ok, without its fix; that there is one is checked here for all."""
+    findings = diagnose(layout, MadeUpMachine(**machine), sockets=sockets, plugins=[PLUGINS])
+    assert all(isinstance(f, Finding) and f.fix and f.what and f.subject for f in findings)
+    return [(f.level, f.subject, f.what) for f in findings if f.level != "ok"]
+
+
+def test_all_is_well(layout: FleetLayout) -> None:
+    findings = diagnose(layout, MadeUpMachine(), sockets=None, plugins=[PLUGINS])
+    assert [(f.subject, f.level) for f in findings] == [
+        (subject, "ok")
+        for subject in ("python", "claude", "gh", "gh login", "configuration", "routes.json", "a", "disk")
+    ]
+
+
+def test_programs(layout: FleetLayout) -> None:
+    assert bad(layout, python=(3, 10, 2)) == [("broken", "python", "version 3.10.2 is older than 3.11")]
+    assert bad(layout, programs=()) == [
+        ("broken", "claude", "it is not found"),
+        ("broken", "gh", "it is not found"),
+    ]
+    answers = {
+        "claude --version": Ran(code=0, stdout="2.1.197 (Claude Code)", stderr=""),
+        "gh --version": Ran(code=0, stdout="gh version 2.4.0", stderr=""),
+        "gh auth status": Ran(code=1, stdout="", stderr="You are not logged in"),
+    }
+    (_, claude, gh, login) = [("", "", ""), *bad(layout, answers=answers)]
+    assert claude[:2] == ("broken", "claude")
+    assert claude[2].startswith("version 2.1.197 is older than 2.1.328: ")
+    assert gh == ("warning", "gh", "version 2.4.0 is older than 2.23.0, the first one tested")
+    assert login == ("broken", "gh login", "gh is not logged in, or GitHub cannot be reached")
+    answers = {"claude --version": Ran(code=0, stdout="3.0.0", stderr=""), "gh --version": FleetError("run 'gh'", "no")}
+    assert bad(layout, answers=answers) == [
+        ("warning", "claude", "version 3.0.0 is newer than 2.1.328, the last one tested"),
+        ("broken", "gh", "cannot run 'gh': no"),
+    ]
+
+
+def test_a_fleet_that_watches_nothing_can_do_without_gh(layout: FleetLayout) -> None:
+    write(layout.routes_json, {})
+    assert bad(layout, programs=("claude",)) == [("warning", "gh", "it is not found")]
+
+
+def test_versions() -> None:
+    assert version_in("2.1.328 (Claude Code)") == "2.1.328"
+    assert fault_of_version("2.1.328") is None
+    assert fault_of_version("2.10.0") is None
+    assert is_newer_than_tested("2.1.1000") and not is_newer_than_tested("2.1.328")
+    assert fault_of_version("") == "it does not say which version it is"
+
+
+def test_faults_and_tokens_of_the_configuration(layout: FleetLayout) -> None:
+    write(layout.fleet_json, {"nam": 1, "defaults": {"env": {"GH_TOKEN": SECRET}}})
+    configure(layout, env={"X": SECRET}, claude={"args": ["--key", SECRET]})
+    findings = bad(layout)
+    assert ("broken", "fleet.json", "unknown key 'nam', did you mean 'name'?") in findings
+    tokens = [f for f in findings if "looks like a token" in f[2]]
+    assert tokens == [
+        ("warning", "fleet.json", "defaults.env.GH_TOKEN: what stands there looks like a token"),
+        ("warning", "agents/a/config.json", "env.X: what stands there looks like a token"),
+        ("warning", "agents/a/config.json", "claude.args[1]: what stands there looks like a token"),
+    ]
+    assert SECRET not in str(diagnose(layout, MadeUpMachine(), sockets=None, plugins=[PLUGINS]))
+
+
+def test_routes(layout: FleetLayout) -> None:
+    write(layout.fleet_json, {})
+    write(layout.routes_json, {"routes": [{"match": {}, "to": ["nobody"], "trust": "anyone"}]})
+    assert [f[:2] for f in bad(layout)] == [("warning", "fleet.json"), *[("warning", "routes.json routes[0]")] * 4]
+
+
+def test_ports(layout: FleetLayout) -> None:
+    assert bad(layout, taken_ports=[8700]) == [("broken", "a", "port 8700 is taken by another program")]
+    assert bad(layout, taken_ports=[8700], holders={"a/runner.lock": 42}) == []
+    configure(layout, "b")
+    assert ("broken", "agents/b/config.json", "port: 8700 is the port of agent 'a', too") in bad(layout)
+
+
+def test_proxies(layout: FleetLayout) -> None:
+    environ = {"CLAUDE_CODE_OAUTH_TOKEN": "x", "https_proxy": "http://proxy"}
+    said = ("warning", "proxy", "https_proxy set, but NO_PROXY does not exempt loopback")
+    assert bad(layout, environ=environ) == [said]
+    assert bad(layout, environ={**environ, "NO_PROXY": "localhost"}) == [said]
+    assert bad(layout, environ={**environ, "no_proxy": "localhost, 127.0.0.1"}) == []
+    assert bad(layout, environ={**environ, "NO_PROXY": "*"}) == []
+
+
+NO_LOGIN = [("broken", "a", "it has no login: the session would stop and ask for one")]
+NO_KEY = [("broken", "a", "its custom endpoint has no key: the session would ask for a login")]
+
+
+def test_a_session_needs_a_login(layout: FleetLayout) -> None:
+    home = {"HOME": str(layout.root / "home")}
+    assert bad(layout, environ=home) == NO_LOGIN
+    assert bad(layout, environ={**home, "ANTHROPIC_API_KEY": "x"}) == []
+    configure(layout, claude={"inherit_auth": False})
+    assert bad(layout) == NO_LOGIN
+    write(layout.agent("a").claude_config / ".credentials.json", {})
+    assert bad(layout) == []
+
+
+def test_a_login_may_be_lent(layout: FleetLayout) -> None:
+    home = {"HOME": "/nowhere", "MY_KEY": "x"}
+    configure(layout, credentials={"k": {"from_env": "MY_KEY", "as_env": "ANTHROPIC_API_KEY"}})
+    assert bad(layout, environ=home) == []
+
+
+def test_a_custom_endpoint_needs_a_key_of_its_own(layout: FleetLayout) -> None:
+    endpoint = {"endpoint": {"mode": "custom", "url": "http://127.0.0.1:11434"}}
+    configure(layout, claude=endpoint)
+    assert bad(layout) == NO_KEY
+    configure(layout, claude=endpoint, credentials={"k": {"from_command": ["echo"], "as_env": "ANTHROPIC_AUTH_TOKEN"}})
+    assert bad(layout, programs=("claude", "gh", "echo")) == []
+
+
+def test_sources_of_credentials(layout: FleetLayout) -> None:
+    configure(
+        layout,
+        credentials={
+            "a": {"from_env": "NOT_SET", "as_env": "A"},
+            "b": {"from_file": "/nowhere/at/all", "as_env": "B"},
+            "c": {"from_command": ["nothing"], "as_env": "C"},
+        },
+    )
+    assert bad(layout) == [
+        ("broken", "a credential a", "NOT_SET is not set here"),
+        ("broken", "a credential b", "there is no file '/nowhere/at/all'"),
+        ("broken", "a credential c", "'nothing' is not found"),
+    ]
+
+
+def test_the_operators_own_configuration_must_be_ready(layout: FleetLayout) -> None:
+    own = layout.root / "own"
+    environ = {"CLAUDE_CONFIG_DIR": str(own), "ANTHROPIC_API_KEY": "x"}
+    configure(layout, claude={"isolate_config": False})
+    assert bad(layout, environ=environ) == [
+        ("broken", "a", "claude was never set up in your own configuration"),
+        ("broken", "a", "its folder is not trusted: the session would stop and ask"),
+    ]
+    trusted = {str(layout.root): {"hasTrustDialogAccepted": True}}
+    write(own / ".claude.json", {"hasCompletedOnboarding": True, "projects": trusted})
+    assert bad(layout, environ=environ) == []
+
+
+def test_root_may_not_bypass_permissions(layout: FleetLayout) -> None:
+    configure(layout, claude={"permission_mode": "bypassPermissions"})
+    said = [("broken", "a", "claude refuses permission_mode bypassPermissions to root")]
+    assert bad(layout, is_root=True) == said
+    assert bad(layout, is_root=False) == []
+    configure(layout, claude={"permission_mode": "bypassPermissions"}, env={"IS_SANDBOX": "1"})
+    assert bad(layout, is_root=True) == []
+
+
+def test_what_should_run_and_does_not(layout: FleetLayout) -> None:
+    write(layout.agent("a").intent, {"version": 1, "wanted": "running"})
+    write(layout.router_intent, {"version": 1, "wanted": "running"})
+    assert bad(layout) == [
+        ("warning", "a", "it should run, but no runner does"),
+        ("warning", "router", "it should run, but does not"),
+    ]
+    holders = {"a/runner.lock": 1, f"{layout.root.name}/router.lock": 2, f"{layout.root.name}/config.lock": 3}
+    assert bad(layout, holders=holders) == [("warning", "state/config.lock", "process 3 holds it")]
+
+
+def test_modes(layout: FleetLayout) -> None:
+    layout.agent("a").state.chmod(0o755)
+    layout.agent("a").config.chmod(0o666)
+    layout.fleet_json.chmod(0o620)
+    assert bad(layout) == [
+        ("broken", "fleet.json", "others can write to it"),
+        ("broken", "agents/a/config.json", "others can write to it"),
+        ("warning", "agents/a/state", "others can look into it"),
+    ]
+
+
+def test_leftovers(layout: FleetLayout) -> None:
+    (layout.agents / ".new-b-0000").mkdir()
+    (layout.agents / "c").mkdir()
+    (layout.root / ".fleet.json.00.tmp").touch()
+    assert bad(layout) == [
+        ("warning", ".fleet.json.00.tmp", "a change that was cut short left it"),
+        ("warning", "agents/.new-b-0000", "a change that was cut short left it"),
+        ("warning", "agents/c", "it is no agent: it has no config.json"),
+    ]
+
+
+def test_sockets_whose_owner_is_gone(layout: FleetLayout) -> None:
+    folder = layout.root / "sockets"
+    folder.mkdir()
+    for name in ("a.sock", "router.wake"):
+        (folder / name).touch()
+    assert bad(layout, folder, holders={f"{layout.root.name}/router.lock": 1}) == [
+        ("warning", str(folder / "a.sock"), "its owner is gone")
+    ]
+
+
+def test_disk(layout: FleetLayout) -> None:
+    (layout.agent("a").state / "inbox.jsonl").write_bytes(b"x" * 2_000_000)
+    assert bad(layout, free=50_000_000) == [("broken", "disk", "state takes 1 MB, 47 MB are free")]
+    assert bad(layout, free=500_000_000) == [("warning", "disk", "state takes 1 MB, 476 MB are free")]
+    with (layout.agent("a").state / "large").open("wb") as file:
+        file.truncate(3 * 1024**3)
+    assert bad(layout) == [("warning", "agents/a/state", "it takes 3073 MB")]
+
+
+def test_plugins_that_are_not_there(layout: FleetLayout) -> None:
+    configure(layout, plugins={"nowhere": {}})
+    assert bad(layout) == [("broken", "a", "there is no plugin 'nowhere'")]
