@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relayfleet.errors import FleetError
 from relayfleet.store.files import write_atomic
@@ -13,8 +15,10 @@ from relayfleet.store.files import write_atomic
 if TYPE_CHECKING:
     from relayfleet.fleet.finding import Finding
     from relayfleet.fleet.lifecycle import Lifecycle
+    from relayfleet.fleet.router_lifecycle import RouterLifecycle
     from relayfleet.fleet.scaffold import Scaffolder
     from relayfleet.model.layout import FleetLayout
+    from relayfleet.ports import Log
 
 
 def scaffolder(layout: FleetLayout) -> Scaffolder:
@@ -101,9 +105,7 @@ def plugin_folders(layout: FleetLayout) -> tuple[Path, ...]:
 
 async def run_agent(layout: FleetLayout, name: str) -> None:
     """The runner of one agent, until it is told to stop. Raises FleetError when its session cannot be brought up."""
-    import asyncio
     import secrets
-    import signal
     import time
 
     from relayfleet.backends.processes import LocalProcessTree, hide_from_other_processes
@@ -168,9 +170,7 @@ async def run_agent(layout: FleetLayout, name: str) -> None:
             sockets.control(name), answer=runner.on_request, shim_token=wiring.shim_token, on_shim=link.serve
         )
         wake = WakeSocket(sockets.wake(name), runner.on_wake)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.add_signal_handler(number, runner.stop)
+        _on_end(runner.stop)
         await control.open()
         wake.open()
         try:
@@ -183,13 +183,121 @@ async def run_agent(layout: FleetLayout, name: str) -> None:
             hooks.close()
             wake.close()
             control.close()
-    except FleetError as error:
-        log.error("runner.gave_up", str(error), hint=error.hint)
-        record = {"version": 1, "ts": time.time(), "error": str(error), "hint": error.hint}
-        write_atomic(agent.failure, json.dumps(record).encode() + b"\n")
-        raise
     except Exception as error:
-        log.error("runner.bug", f"{type(error).__name__}: {error}", trace=error)
+        _record_failure(agent.failure, log, error)
         raise
     finally:
         lock.release()
+
+
+async def run_router(layout: FleetLayout) -> None:
+    """The router, until it is told to stop. Raises FleetError when it cannot begin."""
+    import asyncio
+    import random
+    import time
+
+    from relayfleet.client.wake import wake
+    from relayfleet.config.load import load_fleet, load_gate
+    from relayfleet.harness.claude import operator_environment
+    from relayfleet.router.daemon import Router
+    from relayfleet.runner.control import ControlServer
+    from relayfleet.sources.clock import SystemClock
+    from relayfleet.sources.github.gh import GhProgram
+    from relayfleet.sources.github.source import GitHubSource
+    from relayfleet.store.cursor import SqliteCursor
+    from relayfleet.store.lock import FileLock
+    from relayfleet.store.log import open_log
+    from relayfleet.store.sockets import make_sockets
+    from relayfleet.transports.file import FileTransport
+    from relayfleet.wire.control import refusal
+
+    lock = FileLock(layout.router_lock)
+    lock.acquire(wait_s=2.0)
+    log = open_log(layout.router_log)
+    try:
+        fleet, gate = load_fleet(layout), load_gate(layout)
+        sockets = make_sockets(fleet.id or scaffolder(layout).ensure_id())
+        cursor = SqliteCursor(layout.router_db)
+        router = Router(
+            gate=gate,
+            source=GitHubSource(GhProgram(fleet.github_command, operator_environment()), time.time),
+            cursor=cursor,
+            transport=FileTransport(layout, lambda agent: wake(sockets.wake(agent))),
+            log=log,
+            clock=SystemClock(),
+            rng=random.Random(),  # noqa: S311 - jitter
+        )
+        stop = asyncio.Event()
+
+        async def answer(request: Mapping[str, Any]) -> Mapping[str, Any]:
+            if request.get("op") == "status":
+                status = dataclasses.asdict(router.status(time.time()))
+                # `state` is what is observed of the process; this is what the process says of its polling.
+                status["polling"] = status.pop("state")
+                held = [dataclasses.asdict(item) for item in cursor.held()]
+                return {"ok": True, **status, "held_items": held}
+            if request.get("op") == "stop":
+                stop.set()
+                return {"ok": True}
+            return refusal(f"cannot do {request.get('op')!r}: the router knows status and stop")
+
+        control = ControlServer(sockets.control("router"), answer=answer)
+        _on_end(stop.set)
+        await control.open()
+        try:
+            await router.run(stop)
+        finally:
+            control.close()
+            cursor.close()
+    except Exception as error:
+        _record_failure(layout.router_failure, log, error)
+        raise
+    finally:
+        lock.release()
+
+
+def router_lifecycle(layout: FleetLayout) -> RouterLifecycle:
+    """What starts and stops the router."""
+    from relayfleet.backends.local import LocalBackend
+    from relayfleet.client.control import ask_all
+    from relayfleet.client.router import observe_router
+    from relayfleet.fleet.router_lifecycle import RouterLifecycle
+    from relayfleet.store.intent import write_intent
+    from relayfleet.store.sockets import make_sockets
+
+    fleet_id = scaffolder(layout).ensure_id()
+    control = make_sockets(fleet_id).control("router")
+
+    def ask_to_stop() -> None:
+        ask_all({"router": control}, {"op": "stop"}, timeout_s=2.0)
+
+    return RouterLifecycle(
+        layout,
+        backend=LocalBackend(),
+        observe=lambda: observe_router(layout, fleet_id),
+        ask_to_stop=ask_to_stop,
+        want=lambda wanted: write_intent(layout.router_intent, wanted),
+        argv=daemon_argv(layout, "router"),
+    )
+
+
+def _on_end(stop: Callable[[], None]) -> None:
+    """Every signal that asks a daemon to end makes it end in order."""
+    import asyncio
+    import signal
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, stop)
+
+
+def _record_failure(path: Path, log: Log, error: Exception) -> None:
+    """What `fleet start` and `fleet status` tell of a daemon that gave up."""
+    import time
+
+    known = isinstance(error, FleetError)
+    words = str(error) if known else f"{type(error).__name__}: {error} (this is a bug)"
+    hint = error.hint if isinstance(error, FleetError) else "the trace is in the log"
+    log.error("daemon.gave_up", words, trace=None if known else error, hint=hint)
+    record = {"version": 1, "ts": time.time(), "error": words, "hint": hint}
+    write_atomic(path, json.dumps(record).encode() + b"\n")

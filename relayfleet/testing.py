@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from relayfleet.errors import UnknownAgent
+from relayfleet.errors import FleetError, StorageFailed, UnknownAgent
 from relayfleet.model.entry import Entry
-from relayfleet.ports import GhAnswer
+from relayfleet.ports import GhAnswer, Ran
+from relayfleet.store.disk import LocalDisk
 
 
 class ManualClock:
@@ -84,3 +87,70 @@ class ScriptedGh:
         self.calls.append((tuple(args), stdin))
         await asyncio.sleep(0)
         return self._script(args, stdin)
+
+
+class FailingDisk:
+    """A real Disk on which change number `fails_at` (from 0) fails, once; None never fails. Removals do not count."""
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        self._disk = LocalDisk()
+        self._left = fails_at
+        self.failed = False
+
+    def _count(self) -> None:
+        if self._left is None or self.failed:
+            return
+        if self._left == 0:
+            self.failed = True
+            raise StorageFailed("write", "No space left on device")
+        self._left -= 1
+
+    def write(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
+        self._count()
+        self._disk.write(path, data, mode=mode)
+
+    def make_folder(self, path: Path) -> None:
+        self._count()
+        self._disk.make_folder(path)
+
+    def rename(self, source: Path, target: Path) -> None:
+        self._count()
+        self._disk.rename(source, target)
+
+    def remove_tree(self, path: Path) -> None:
+        self._disk.remove_tree(path)
+
+
+@dataclass(kw_only=True)
+class ScriptedMachine:
+    """A Machine made up: `answers` are by the words of the command, `holders` by the lock's path. What `which` finds
+    lies in /bin; a FleetError among the answers is raised."""
+
+    environ: Mapping[str, str] = field(default_factory=dict)
+    python: tuple[int, int, int] = (3, 11, 7)
+    is_root: bool = False
+    programs: Sequence[str] = ()
+    answers: Mapping[str, Ran | FleetError] = field(default_factory=dict)
+    taken_ports: Sequence[int] = ()
+    holders: Mapping[Path, int] = field(default_factory=dict)
+    free: int = 80_000_000_000
+
+    def which(self, program: str) -> str | None:
+        return f"/bin/{program}" if program in self.programs else None
+
+    def run(self, argv: Sequence[str], *, timeout_s: float) -> Ran:
+        answer = self.answers.get(" ".join([argv[0].removeprefix("/bin/"), *argv[1:]]))
+        if answer is None:
+            raise FleetError(f"run {argv[0]!r}", "no answer was scripted for it")
+        if isinstance(answer, FleetError):
+            raise answer
+        return answer
+
+    def port_free(self, port: int) -> bool:
+        return port not in self.taken_ports
+
+    def lock_holder(self, path: Path) -> int | None:
+        return self.holders.get(path)
+
+    def free_bytes(self, path: Path) -> int:
+        return self.free

@@ -12,6 +12,7 @@ from relayfleet.config.roster import Member
 from relayfleet.model.layout import AgentLayout, FleetLayout
 from relayfleet.model.receipt import ENTRY_STATES, states_of
 from relayfleet.model.status import AgentStatus
+from relayfleet.store.failure import read_failure
 from relayfleet.store.inbox import read_entries
 from relayfleet.store.intent import read_intent
 from relayfleet.store.lock import LockHolder, holder_of
@@ -66,7 +67,7 @@ def _status(
 
 def _without_runner(member: Member, layout: AgentLayout) -> AgentStatus:
     wanted = read_intent(layout.intent) == "running"
-    failure = _failure(layout) if wanted else {}
+    failure = read_failure(layout.failure) if wanted else {}
     return AgentStatus(
         name=member.name,
         role=member.role,
@@ -95,11 +96,3 @@ def _session_id(layout: AgentLayout) -> str | None:
         return str(json.loads(layout.session.read_bytes())["session_id"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _failure(layout: AgentLayout) -> dict[str, Any]:
-    try:
-        record = json.loads(layout.failure.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}

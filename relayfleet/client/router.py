@@ -7,6 +7,7 @@ from typing import Any
 
 from relayfleet.client.control import ask_all
 from relayfleet.model.layout import FleetLayout
+from relayfleet.store.failure import read_failure
 from relayfleet.store.intent import read_intent
 from relayfleet.store.lock import holder_of
 from relayfleet.store.sockets import sockets_of
@@ -20,17 +21,24 @@ def observe_router(layout: FleetLayout, fleet_id: str | None) -> dict[str, Any]:
     holder = holder_of(layout.router_lock)
     age = _cursor_age_s(layout)
     if holder is None:
-        wanted = read_intent(layout.router_intent) == "running"
-        return {"state": "failed" if wanted else "stopped", "pid": None, "cursor_age_s": age}
+        if read_intent(layout.router_intent) != "running":
+            return {"state": "stopped", "pid": None, "cursor_age_s": age}
+        failure = read_failure(layout.router_failure)
+        return {
+            "state": "failed",
+            "pid": None,
+            "cursor_age_s": age,
+            "error": str(failure.get("error", "the router is gone")),
+            "hint": str(failure.get("hint") or "see `fleet logs router`"),
+        }
     answer = None
     if fleet_id is not None:
         path = sockets_of(fleet_id).control("router")
         answer = ask_all({"router": path}, {"op": "status"}, timeout_s=ANSWER_WITHIN_S)["router"]
     if answer is None:
         return {"state": "unresponsive", "pid": holder.pid, "cursor_age_s": age}
-    return {"state": "running", "pid": holder.pid, "cursor_age_s": age} | {
-        key: value for key, value in answer.items() if key != "ok"
-    }
+    said = {key: value for key, value in answer.items() if key != "ok"}
+    return {"state": "running", "pid": holder.pid, "cursor_age_s": age} | said
 
 
 def _cursor_age_s(layout: FleetLayout) -> float | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
 
 Kind = Literal["issues", "pulls", "runs"]
 EventName = Literal["matched", "updated"]
@@ -95,3 +96,36 @@ def content_of(item: Item) -> str:
 def key_of(item: Item) -> str:
     """The dedup key of an item's present content, the same for every watch that sees it."""
     return f"{item.kind}/{item.node_id}/{content_of(item)}"
+
+
+def encode_event(event: Event) -> dict[str, Any]:
+    """For JSON: {"watch", "name", "key", "watched_repo", "item": {...}}."""
+    return asdict(event)
+
+
+def decode_event(record: Mapping[str, Any]) -> Event:
+    """An event as `encode_event` gives it, or the entry that one became (an inbox line, with its `metadata`).
+
+    An entry does not say whether its repository is private: it is taken for public, which is the stricter reading.
+    Raises ValueError, in words, for anything else.
+    """
+    item, known = record.get("item"), record.get("metadata")
+    if isinstance(item, Mapping):
+        given, about = item, record
+    elif isinstance(known, Mapping):
+        given = {**known, "body": str(record.get("body", "")), "node_id": str(known.get("key", "//")).split("/")[1]}
+        about = {**known, "name": known.get("event")}
+    else:
+        raise ValueError("it has neither an `item` nor `metadata`")
+    values = {one.name: given[one.name] for one in fields(Item) if one.name in given}
+    values |= {name: tuple(values[name]) for name in ("labels", "assignees") if name in values}
+    values.setdefault("private", False)
+    try:
+        shown = Item(**values)
+        name: EventName = "matched" if about.get("name") == "matched" else "updated"
+        key = str(about.get("key") or key_of(shown))
+        return Event(
+            watch=str(about["watch"]), name=name, item=shown, key=key, watched_repo=str(about.get("watched_repo", ""))
+        )
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"a part is missing: {error}") from error

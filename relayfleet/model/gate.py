@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from relayfleet.model.event import Event
+from relayfleet.model.event import Event, Item, key_of
+from relayfleet.model.filter import matches_filter, parse_filter
 from relayfleet.model.route import Gate, Route, explain, matches
 from relayfleet.model.trust import Admission, admits
+from relayfleet.model.watch import Watch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,34 @@ def explain_event(gate: Gate, event: Event) -> tuple[Finding, ...]:
         admission = None if failures else admission_of(route, event)
         found.append(Finding(index=index, route=route, failures=failures, admission=admission))
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seeing:
+    """Whether a watch sees an item, and why not. `event` is what it would make of it; `reason` is then what only
+    GitHub's search can confirm, or empty."""
+
+    watch: Watch
+    event: Event | None
+    reason: str
+
+
+def seen_by(gate: Gate, item: Item, *, repo: str, viewer: str) -> tuple[Seeing, ...]:
+    """What each watch, in order, would make of an item of `repo`. Raises ValueError for a filter that is not known."""
+    return tuple(_seeing(watch, item, repo=repo, viewer=viewer) for watch in gate.watches)
+
+
+def _seeing(watch: Watch, item: Item, *, repo: str, viewer: str) -> Seeing:
+    if watch.kind != item.kind:
+        return Seeing(watch=watch, event=None, reason=f"it watches {watch.kind}, and this is one of {item.kind}")
+    if watch.repo.casefold() not in (item.repo.casefold(), repo.casefold()):
+        return Seeing(watch=watch, event=None, reason=f"it watches {watch.repo!r}, and this is in {item.repo!r}")
+    chosen = parse_filter(watch.filter, watch.kind)
+    if not matches_filter(chosen, item, viewer=viewer):
+        return Seeing(watch=watch, event=None, reason=f"its filter {watch.filter or '--state open'!r} leaves it out")
+    event = Event(watch=watch.name, name="updated", item=item, key=key_of(item), watched_repo=watch.repo)
+    sought = " ".join(chosen.search)
+    return Seeing(watch=watch, event=event, reason=f"if GitHub's search finds it by {sought!r}" if sought else "")
 
 
 def _union(gate: Gate, indices: list[int]) -> tuple[Recipient, ...]:

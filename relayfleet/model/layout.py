@@ -137,9 +137,9 @@ class FleetLayout:
         return self.state / "router.intent.json"
 
     @property
-    def traces(self) -> Path:
-        """Where the traces of bugs go (exit code 3)."""
-        return self.state / "traces"
+    def router_failure(self) -> Path:
+        """Why the last router gave up, as an agent's `failure`."""
+        return self.state / "router.failure.json"
 
     def agent(self, name: str) -> AgentLayout:
         return AgentLayout(self.agents / name)

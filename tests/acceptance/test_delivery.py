@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -174,9 +175,14 @@ def test_claude_md_files_above_the_agent_are_not_loaded(real: Fleet, model: Mode
     assert not model.has_seen("AGENTS-MEMORY")
 
 
+def _let_bash_run(config: dict[str, Any]) -> None:
+    # The CLI's own default, auto mode, asks a server of Anthropic's about each action; the stand-in has none.
+    config["claude"] = {"permission_mode": "acceptEdits", "args": ["--allowedTools", "Bash"]}
+
+
 def test_an_orchestrator_makes_an_agent_that_takes_a_turn(real: Fleet) -> None:
     real.run("new-agent", "boss", "--role", "orchestrator")
-    real.edit("agents/boss/config.json", lambda c: c.update(claude={"args": ["--allowedTools", "Bash"]}))
+    real.edit("agents/boss/config.json", _let_bash_run)
     real.run("start", "boss")
     command = "fleet new-agent helper && fleet start helper && fleet tell helper welcome"
     real.tell("boss", f"[[tool Bash {json.dumps({'command': command, 'timeout': 60000})}]]")

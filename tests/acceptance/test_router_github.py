@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from relayfleet.demo.github.payload import read_payload
+from relayfleet.errors import FleetError
 from relayfleet.model.route import Gate, Match, Route
 from relayfleet.model.watch import Watch
 from relayfleet.router.daemon import Router
@@ -528,6 +529,27 @@ async def test_no_token_and_no_program(github: GitHubStandin, tmp_path: Path) ->
     look = fleet.router._poller._look("w")
     failure = (await source.look([look])).failure
     assert failure is not None and failure.kind == "transport" and "install the GitHub CLI" in failure.message
+
+
+async def test_single_items_are_found_by_their_urls(github: GitHubStandin) -> None:
+    github.put("acme/WMS", "issues", 41, title="an issue", labels=["bug"])
+    github.put("acme/WMS", "pulls", 42, title="a pull")
+    github.put("acme/WMS", "runs", 4300, title="a run")
+    source = GitHubSource(GhProgram(("gh",), github.env), time.time)
+    for path, title in (
+        ("issues/41#issuecomment-1", "an issue"),
+        ("pull/42/files", "a pull"),
+        ("actions/runs/4300", "a run"),
+    ):
+        found = await source.find(f"https://github.com/acme/WMS/{path}")
+        assert (found.item.title, found.repo, found.viewer) == (title, "acme/WMS", "relaybot")
+    for url, reason in (
+        ("https://github.com/acme/WMS", "no URL of an issue"),
+        ("https://github.com/acme/WMS/issues/99", "Could not resolve"),
+        ("https://github.com/acme/None/actions/runs/1", "Not Found"),
+    ):
+        with pytest.raises(FleetError, match=reason):
+            await source.find(url)
 
 
 async def test_batches_are_halved_on_timeouts_and_grow_again(github: GitHubStandin, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def faults_of(layout: FleetLayout) -> list[str]:
         ({"roles": {"coder": {"claude": {"modle": "x"}}}}, "fleet.json: roles.coder.claude: unknown key 'modle', did you mean 'model'?"),  # noqa: E501
         ({"defaults": {"port": 8700}}, "fleet.json: defaults: unknown key 'port'"),
         ({"defaults": []}, "fleet.json: defaults: must be an object, not a list"),
-        ({"hosts": {"a b": {"host": "a"}}}, "fleet.json: hosts: the name of a host is made of letters, digits, '.', '_' and '-'"),
+        ({"hosts": {"a b": {"host": "a"}}}, "fleet.json: hosts: the name of a host is made of letters, digits, '.', '_' and '-'"),  # noqa: E501
         ({"hosts": {"vm": {}}}, "fleet.json: hosts.vm: an ssh host needs its destination in host (you@10.0.0.5)"),
         ({"hosts": {"vm": {"host": "-oProxyCommand=x"}}}, "fleet.json: hosts.vm.host: must be an ssh destination such as you@10.0.0.5"),  # noqa: E501
         ({"gateway": {"url": "127.0.0.1:8799"}}, "fleet.json: gateway.url: must be a URL that begins with http:// or https://"),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,49 +15,26 @@ from relayfleet.fleet.finding import Finding
 from relayfleet.model.claude_version import fault_of_version, is_newer_than_tested, version_in
 from relayfleet.model.layout import FleetLayout
 from relayfleet.ports import Ran
+from relayfleet.testing import ScriptedMachine
 
 SECRET = "ghp_" + "a1B2" * 9
 PLUGINS = Path(__file__).parents[2] / "plugins"
 GH = "gh version 2.23.0 (2023-02-27)"
 
 
-@dataclass
-class MadeUpMachine:
-    """`answers` are by the words of the command; a FleetError in there is raised."""
-
-    environ: Mapping[str, str] = field(default_factory=lambda: {"CLAUDE_CODE_OAUTH_TOKEN": "x", "HOME": "/nowhere"})
-    python: tuple[int, int, int] = (3, 11, 7)
-    is_root: bool = False
-    programs: Sequence[str] = ("claude", "gh")
-    answers: Mapping[str, Ran | FleetError] = field(default_factory=dict)
-    taken_ports: Sequence[int] = ()
-    holders: Mapping[str, int] = field(default_factory=dict)
-    free: int = 80_000_000_000
-
-    def which(self, program: str) -> str | None:
-        return f"/bin/{program}" if program in self.programs else None
-
-    def run(self, argv: Sequence[str], *, timeout_s: float) -> Ran:
-        words = " ".join([argv[0].removeprefix("/bin/"), *argv[1:]])
-        known: dict[str, Ran | FleetError] = {
-            "claude --version": Ran(code=0, stdout="2.1.328 (Claude Code)\n", stderr=""),
-            "gh --version": Ran(code=0, stdout=GH, stderr=""),
-            "gh auth status": Ran(code=0, stdout="", stderr="Logged in"),
-            **self.answers,
-        }
-        answer = known[words]
-        if isinstance(answer, FleetError):
-            raise answer
-        return answer
-
-    def port_free(self, port: int) -> bool:
-        return port not in self.taken_ports
-
-    def lock_holder(self, path: Path) -> int | None:
-        return self.holders.get(f"{path.parent.parent.name}/{path.name}")
-
-    def free_bytes(self, path: Path) -> int:
-        return self.free
+def machine_of(answers: Mapping[str, Ran | FleetError] | None = None, **given: Any) -> ScriptedMachine:
+    """A machine on which all is well, but for what is given."""
+    sound: dict[str, Ran | FleetError] = {
+        "claude --version": Ran(code=0, stdout="2.1.328 (Claude Code)\n", stderr=""),
+        "gh --version": Ran(code=0, stdout=GH, stderr=""),
+        "gh auth status": Ran(code=0, stdout="", stderr="Logged in"),
+    }
+    made: dict[str, Any] = {
+        "environ": {"CLAUDE_CODE_OAUTH_TOKEN": "x", "HOME": "/nowhere"},
+        "programs": ("claude", "gh"),
+        **given,
+    }
+    return ScriptedMachine(answers={**sound, **(answers or {})}, **made)
 
 
 def write(path: Path, value: object) -> None:
@@ -84,13 +60,13 @@ def configure(layout: FleetLayout, name: str = "a", **config: Any) -> None:
 
 def bad(layout: FleetLayout, sockets: Path | None = None, **machine: Any) -> list[tuple[str, str, str]]:
     """What is not ok, without its fix; that there is one is checked here for all."""
-    findings = diagnose(layout, MadeUpMachine(**machine), sockets=sockets, plugins=[PLUGINS])
+    findings = diagnose(layout, machine_of(**machine), sockets=sockets, plugins=[PLUGINS])
     assert all(isinstance(f, Finding) and f.fix and f.what and f.subject for f in findings)
     return [(f.level, f.subject, f.what) for f in findings if f.level != "ok"]
 
 
 def test_all_is_well(layout: FleetLayout) -> None:
-    findings = diagnose(layout, MadeUpMachine(), sockets=None, plugins=[PLUGINS])
+    findings = diagnose(layout, machine_of(), sockets=None, plugins=[PLUGINS])
     assert [(f.subject, f.level) for f in findings] == [
         (subject, "ok")
         for subject in ("python", "claude", "gh", "gh login", "configuration", "routes.json", "a", "disk")
@@ -144,7 +120,7 @@ def test_faults_and_tokens_of_the_configuration(layout: FleetLayout) -> None:
         ("warning", "agents/a/config.json", "env.X: what stands there looks like a token"),
         ("warning", "agents/a/config.json", "claude.args[1]: what stands there looks like a token"),
     ]
-    assert SECRET not in str(diagnose(layout, MadeUpMachine(), sockets=None, plugins=[PLUGINS]))
+    assert SECRET not in str(diagnose(layout, machine_of(), sockets=None, plugins=[PLUGINS]))
 
 
 def test_routes(layout: FleetLayout) -> None:
@@ -155,7 +131,7 @@ def test_routes(layout: FleetLayout) -> None:
 
 def test_ports(layout: FleetLayout) -> None:
     assert bad(layout, taken_ports=[8700]) == [("broken", "a", "port 8700 is taken by another program")]
-    assert bad(layout, taken_ports=[8700], holders={"a/runner.lock": 42}) == []
+    assert bad(layout, taken_ports=[8700], holders={layout.agent("a").runner_lock: 42}) == []
     configure(layout, "b")
     assert ("broken", "agents/b/config.json", "port: 8700 is the port of agent 'a', too") in bad(layout)
 
@@ -242,7 +218,7 @@ def test_what_should_run_and_does_not(layout: FleetLayout) -> None:
         ("warning", "a", "it should run, but no runner does"),
         ("warning", "router", "it should run, but does not"),
     ]
-    holders = {"a/runner.lock": 1, f"{layout.root.name}/router.lock": 2, f"{layout.root.name}/config.lock": 3}
+    holders = {layout.agent("a").runner_lock: 1, layout.router_lock: 2, layout.config_lock: 3}
     assert bad(layout, holders=holders) == [("warning", "state/config.lock", "process 3 holds it")]
 
 
@@ -273,7 +249,7 @@ def test_sockets_whose_owner_is_gone(layout: FleetLayout) -> None:
     folder.mkdir()
     for name in ("a.sock", "router.wake"):
         (folder / name).touch()
-    assert bad(layout, folder, holders={f"{layout.root.name}/router.lock": 1}) == [
+    assert bad(layout, folder, holders={layout.router_lock: 1}) == [
         ("warning", str(folder / "a.sock"), "its owner is gone")
     ]
 

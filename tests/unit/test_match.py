@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relayfleet.model.event import Event, Item, content_of, key_of
-from relayfleet.model.gate import explain_event, judge, recipients
+from relayfleet.model.event import Event, Item, content_of, decode_event, encode_event, key_of
+from relayfleet.model.gate import Recipient, explain_event, judge, recipients, seen_by
+from relayfleet.model.names import EntryId
 from relayfleet.model.route import Gate, Match, Route, explain, matches
+from relayfleet.model.watch import Watch
+from relayfleet.router.entry import entry_of
 
 
 def event(watch: str = "w", watched_repo: str = "acme/WMS", **fields: object) -> Event:
@@ -132,3 +138,40 @@ def test_content_changes_with_what_is_news_and_with_nothing_else() -> None:
     run = event(kind="runs", updated_at="1").item
     assert content_of(run) == content_of(event(kind="runs", updated_at="2").item)
     assert content_of(run) != content_of(event(kind="runs", attempt=2).item)
+
+
+def test_a_saved_event_is_the_event_again() -> None:
+    one = event(assignees=("ann",), private=True)
+    assert decode_event(json.loads(json.dumps(encode_event(one)))) == one
+    with pytest.raises(ValueError, match="neither an `item` nor `metadata`"):
+        decode_event({})
+    with pytest.raises(ValueError, match="a part is missing"):
+        decode_event({"item": {"repo": "a/b"}, "watch": "w"})
+
+
+def test_an_inbox_line_is_judged_as_its_event_was() -> None:
+    one = event()
+    entry = entry_of(one, Recipient(agent="coder", routes=(0,)), entry_id=EntryId("e"), now=1.0)
+    again = decode_event({"id": entry.id, "body": entry.body, "metadata": dict(entry.metadata)})
+    assert (again.watch, again.name, again.key, again.item.node_id) == (one.watch, one.name, one.key, "I_1")
+    gate = Gate(routes=(route(label="bug", repo="acme/WMS"), route("x", author="bob")))
+    assert explain_event(gate, again) == explain_event(gate, one)
+
+
+def test_which_watches_see_an_item() -> None:
+    gate = Gate(
+        watches=(
+            Watch(name="p", kind="pulls", repo="acme/WMS"),
+            Watch(name="s", kind="issues", repo="acme/Shop"),
+            Watch(name="c", kind="issues", repo="ACME/wms", filter="--state closed"),
+            Watch(name="m", kind="issues", repo="acme/old", filter="--mention @me --author @me"),
+        )
+    )
+    found = seen_by(gate, event().item, repo="acme/Old", viewer="ann")
+    assert [one.event.watch if one.event else None for one in found] == [None, None, None, "m"]
+    assert [one.reason for one in found] == [
+        "it watches pulls, and this is one of issues",
+        "it watches 'acme/Shop', and this is in 'acme/WMS'",
+        "its filter '--state closed' leaves it out",
+        "if GitHub's search finds it by 'mentions:@me'",
+    ]

@@ -96,6 +96,7 @@ def test_failures_inside_a_graphql_answer() -> None:
 
     assert kind({"data": {"a0": None}, "errors": [{"type": "NOT_FOUND", "path": ["a0"], "message": "m"}]}) is None
     assert kind({"errors": [{"type": "RATE_LIMITED", "message": "m"}]}) == "primary"
+    assert kind({"errors": [{"message": "You have exceeded a secondary rate limit."}]}) == "secondary"
     assert kind({"data": None, "errors": [{"type": "RESOURCE_LIMITS_EXCEEDED", "message": "m"}]}) == "server"
     assert kind({"errors": [{"message": "Field 'x' does not exist"}]}) == "refused"
     assert kind({}) == "server"

@@ -22,36 +22,7 @@ from relayfleet.model.names import AgentName
 from relayfleet.ports import Disk
 from relayfleet.store.disk import LocalDisk
 from relayfleet.store.lock import FileLock
-
-
-class FullDisk:
-    """A real disk on which change number `fails_at` fails; renames back from a failure need no space and work."""
-
-    def __init__(self, fails_at: int) -> None:
-        self._disk = LocalDisk()
-        self._left = fails_at
-        self.failed = False
-
-    def _count(self) -> None:
-        self._left -= 1
-        if self._left < 0 and not self.failed:
-            self.failed = True
-            raise StorageFailed("write", "No space left on device")
-
-    def write(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
-        self._count()
-        self._disk.write(path, data, mode=mode)
-
-    def make_folder(self, path: Path) -> None:
-        self._count()
-        self._disk.make_folder(path)
-
-    def rename(self, source: Path, target: Path) -> None:
-        self._count()
-        self._disk.rename(source, target)
-
-    def remove_tree(self, path: Path) -> None:
-        self._disk.remove_tree(path)
+from relayfleet.testing import FailingDisk
 
 
 def scaffolder_of(
@@ -283,7 +254,7 @@ def failures(root: Path, act: Callable[[Scaffolder], object], *, whole: Callable
     """Runs `act` with change 0, 1, 2 ... failing until it gets through; each time everything must be as before."""
     before = tree_of(root)
     for fails_at in range(100):
-        disk = FullDisk(fails_at)
+        disk = FailingDisk(fails_at)
         with contextlib.suppress(StorageFailed):
             act(scaffolder_of(root, disk=disk))
         if not disk.failed:

@@ -51,6 +51,9 @@ def failure_of_graphql(answer: Answer, body: Any, *, now: float) -> Failure | No
     errors = body.get("errors") or ()
     kinds = {error.get("type") for error in errors if isinstance(error, Mapping)}
     message = "; ".join(messages_of(errors))[:_MAX_MESSAGE]
+    if "secondary rate" in message.lower():
+        wait_s = _positive(answer.number("retry-after"))
+        return Failure(kind="secondary", message=message, status=answer.status, wait_s=wait_s)
     if "RATE_LIMITED" in kinds:
         return Failure(kind="primary", message=message, status=answer.status, wait_s=_until_reset(answer, now))
     if isinstance(body.get("data"), Mapping):

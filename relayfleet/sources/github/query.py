@@ -97,6 +97,17 @@ def details(node_ids: Sequence[str]) -> Question:
     )
 
 
+def single(repo: str, number: int) -> Question:
+    """One issue or pull request by its number."""
+    owner, _, name = repo.partition("/")
+    return Question(
+        text="repository(owner: $0, name: $1)"
+        " { issueOrPullRequest(number: $2) { __typename ...issueParts ...pullParts } }",
+        variables=(("String!", owner), ("String!", name), ("Int!", number)),
+        fragments=(_ISSUE, _PULL),
+    )
+
+
 def viewer() -> Question:
     return Question(text="viewer { login }")
 
