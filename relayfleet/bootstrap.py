@@ -287,8 +287,9 @@ def _on_end(stop: Callable[[], None]) -> None:
     import signal
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, stop)
+    if sys.platform != "win32":
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, stop)
 
 
 def _record_failure(path: Path, log: Log, error: Exception) -> None:

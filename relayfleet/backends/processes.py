@@ -14,6 +14,11 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_DUMPABLE = 4
 _LOOK_AGAIN_S = 0.01
 _FIRM_S = 5.0
+# On Windows either signal ends the process at once.
+if sys.platform == "win32":
+    _FIRM = signal.SIGTERM
+else:
+    _FIRM = signal.SIGKILL
 
 
 def hide_from_other_processes() -> None:
@@ -151,5 +156,5 @@ def _end(look: Callable[[], list[int]], *, grace_s: float) -> None:
             if firm or pid not in asked:
                 asked.add(pid)
                 with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL if firm and sys.platform != "win32" else signal.SIGTERM)
+                    os.kill(pid, _FIRM if firm else signal.SIGTERM)
         time.sleep(_LOOK_AGAIN_S)

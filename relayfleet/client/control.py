@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import selectors
 import socket
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from relayfleet.errors import FleetError, Unreachable
-from relayfleet.wire.control import decode_line, encode_line
+from relayfleet.wire.control import NO_UNIX_SOCKETS, decode_line, encode_line
 
 
 def ask(path: Path, request: Mapping[str, Any], *, timeout_s: float) -> dict[str, Any]:
@@ -56,6 +57,8 @@ def ask_all(
 
 
 def _connect(path: Path, line: bytes, timeout_s: float) -> socket.socket | None:
+    if sys.platform == "win32":
+        raise Unreachable(f"reach {str(path)!r}", NO_UNIX_SOCKETS)
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(timeout_s)
     try:

@@ -20,6 +20,8 @@ import time
 import uuid
 from typing import Any
 
+assert sys.platform != "win32", "a scripted session needs unix sockets"
+
 VERSION = "2.1.328"
 _DIRECTIVE = re.compile(r"\[\[(sleep|tool|exit)\s+(.*?)\]\]", re.S)
 _HOOK_TIMEOUT_S = 10.0

@@ -19,13 +19,13 @@ from relayfleet.errors import FleetError
 from relayfleet.harness.credentials import lend
 from relayfleet.harness.environment import session_environment
 from relayfleet.harness.seed import mcp_config, seed_config, settings
-from relayfleet.harness.shim import RUNNER_SOCKET, RUNNER_TOKEN
 from relayfleet.model.agent import AgentSpec
 from relayfleet.model.claude_version import fault_of_version
 from relayfleet.model.layout import AgentLayout
 from relayfleet.model.names import SessionId
 from relayfleet.ports import Sighting, Wiring
 from relayfleet.store.files import make_private_folder, write_atomic
+from relayfleet.wire.shim import RUNNER_SOCKET, RUNNER_TOKEN
 
 _VERSION_TIMEOUT_S = 20.0
 

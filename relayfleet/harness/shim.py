@@ -13,8 +13,11 @@ told by the hooks.
 import os
 import select
 import sys
-from _socket import AF_UNIX, SHUT_WR, SOCK_STREAM
-from _socket import socket as Socket  # noqa: N812 - a class, whatever the C module calls it
+
+assert sys.platform != "win32", "the shim speaks over unix sockets"
+
+from _socket import AF_UNIX, SHUT_WR, SOCK_STREAM  # noqa: E402
+from _socket import socket as Socket  # noqa: E402, N812 - a class, whatever the C module calls it
 
 RUNNER_SOCKET = "RELAYFLEET_SHIM_SOCKET"
 RUNNER_TOKEN = "RELAYFLEET_SHIM_TOKEN"  # noqa: S105 - the name of a variable

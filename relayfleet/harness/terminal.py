@@ -24,7 +24,8 @@ def terminals() -> Terminals:
         from relayfleet.harness.terminal_windows import WindowsTerminals
 
         return WindowsTerminals()
-    return PosixTerminals()
+    else:
+        return PosixTerminals()
 
 
 if sys.platform != "win32":

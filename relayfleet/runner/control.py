@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import hmac
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from relayfleet.wire.control import MAX_LINE, decode_line, encode_line, refusal
+from relayfleet.errors import FleetError
+from relayfleet.wire.control import MAX_LINE, NO_UNIX_SOCKETS, decode_line, encode_line, refusal
 
 Answer = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 ShimLoop = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Mapping[str, Any]], Awaitable[None]]
@@ -28,6 +30,8 @@ class ControlServer:
 
     async def open(self) -> None:
         """The caller holds the daemon's lock, so a socket that lies there is a dead one's."""
+        if sys.platform == "win32":
+            raise FleetError(f"listen on {str(self._path)!r}", NO_UNIX_SOCKETS)
         self._path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._serve, str(self._path), limit=MAX_LINE)
         self._path.chmod(0o600)
@@ -65,6 +69,8 @@ class WakeSocket:
         self._socket: socket.socket | None = None
 
     def open(self) -> None:
+        if sys.platform == "win32":
+            raise FleetError(f"listen on {str(self._path)!r}", NO_UNIX_SOCKETS)
         self._path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)

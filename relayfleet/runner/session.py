@@ -6,7 +6,8 @@ Pure: no clock, no I/O. `_STEPS` is the whole table. The rules it keeps:
 - `seen` and `handled` come from the session's hooks and nothing else. Seen and then idle without the turn's Stop is
   `failed: interrupted`: a person pressed Esc.
 - An offer without a receipt is offered again after `seen_timeout_s` of idle time, twice as long each time, and is dead
-  after `max_attempts`. A copy that arrives late is refused at the hook, so that it makes no second turn.
+  after `max_attempts`; while no shim is there to write it, it waits. A copy that arrives late is refused at the hook,
+  so that it makes no second turn.
 - What was offered to a session that died is offered again; if its turn had begun, the repeat says so.
 """
 
@@ -178,6 +179,8 @@ def next_tick(state: State, *, now: float) -> float | None:
     offer = state.offer
     if offer is None or state.phase != "idle":
         return None
+    if offer.prompt_id is None and not state.linked:
+        return None
     due = _interrupt_due(state, offer) if offer.prompt_id is not None else _repeat_due(state, offer)
     return max(0.0, due - now)
 
@@ -291,7 +294,7 @@ def _ticked(state: State, given: Ticked, now: float) -> Step:
             return state, []
         state = _end(replace(state, offer=None), offer.id)
         return state, [Record(offer.id, "failed", offer.attempt, "interrupted")]
-    if now < _repeat_due(state, offer):
+    if not state.linked or now < _repeat_due(state, offer):
         return state, []
     if offer.attempt >= state.policy.max_attempts:
         detail = offer.error or f"not seen after {offer.attempt} offers"

@@ -47,7 +47,7 @@ def make_sockets(fleet_id: str) -> Sockets:
         except OSError as error:
             raise FleetError(f"create {str(folder)!r}", error.strerror or str(error)) from error
         found = folder.lstat()
-        mine = sys.platform == "win32" or found.st_uid == os.geteuid()
+        mine = found.st_uid == (0 if sys.platform == "win32" else os.geteuid())
         if not stat.S_ISDIR(found.st_mode) or not mine or found.st_mode & 0o077:
             raise FleetError(
                 f"use {str(folder)!r} for sockets",

@@ -11,6 +11,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+# Said where a daemon is to be reached or to listen on a system that has no unix sockets.
+NO_UNIX_SOCKETS = "daemons talk over unix sockets, which this system does not have"
 MAX_LINE = 16 * 1024 * 1024
 
 

@@ -16,6 +16,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+# The variables that tell a shim where its runner is, and that it may join it.
+RUNNER_SOCKET = "RELAYFLEET_SHIM_SOCKET"
+RUNNER_TOKEN = "RELAYFLEET_SHIM_TOKEN"  # noqa: S105 - the name of a variable
 MESSAGE, OFFER, ANSWER = b"M", b"O", b"A"
 
 

@@ -72,8 +72,7 @@ def test_kill_9_of_the_router_loses_and_repeats_nothing(scripted: Fleet, github:
         github.put(REPO, "issues", title=f"issue {round_number}", body="x")
         process = psutil.Process(scripted.json("status")["router"]["pid"])
         process.send_signal(signal.SIGKILL)
-        until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
-        assert scripted.json("status")["router"]["state"] == "failed"
+        until(lambda: scripted.json("status")["router"]["state"] == "failed")
         scripted.run("router", "start")
     scripted.wait_for("coder", "handled", count=5)
     titles = [entry["metadata"]["title"] for entry in scripted.entries("coder")]
