@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from relayfleet.fleet.scaffold import Scaffolder
     from relayfleet.model.layout import FleetLayout
     from relayfleet.ports import Log
+    from relayfleet.sources.github.source import GitHubSource
 
 
 def scaffolder(layout: FleetLayout) -> Scaffolder:
@@ -198,12 +199,9 @@ async def run_router(layout: FleetLayout) -> None:
 
     from relayfleet.client.wake import wake
     from relayfleet.config.load import load_fleet, load_gate
-    from relayfleet.harness.claude import operator_environment
     from relayfleet.router.daemon import Router
     from relayfleet.runner.control import ControlServer
     from relayfleet.sources.clock import SystemClock
-    from relayfleet.sources.github.gh import GhProgram
-    from relayfleet.sources.github.source import GitHubSource
     from relayfleet.store.cursor import SqliteCursor
     from relayfleet.store.lock import FileLock
     from relayfleet.store.log import open_log
@@ -220,7 +218,7 @@ async def run_router(layout: FleetLayout) -> None:
         cursor = SqliteCursor(layout.router_db)
         router = Router(
             gate=gate,
-            source=GitHubSource(GhProgram(fleet.github_command, operator_environment()), time.time),
+            source=github_source(fleet.github_command, time.time),
             cursor=cursor,
             transport=FileTransport(layout, lambda agent: wake(sockets.wake(agent))),
             log=log,
@@ -254,6 +252,15 @@ async def run_router(layout: FleetLayout) -> None:
         raise
     finally:
         lock.release()
+
+
+def github_source(command: tuple[str, ...], now: Callable[[], float]) -> GitHubSource:
+    """GitHub through `gh`, which gets the operator's environment."""
+    from relayfleet.harness.claude import operator_environment
+    from relayfleet.sources.github.gh import GhProgram
+    from relayfleet.sources.github.source import GitHubSource
+
+    return GitHubSource(GhProgram(command, operator_environment()), now)
 
 
 def router_lifecycle(layout: FleetLayout) -> RouterLifecycle:

@@ -6,8 +6,10 @@ from dataclasses import fields
 
 from relayfleet.cli.context import Context
 from relayfleet.cli.output import emit, emit_json, say, table
-from relayfleet.errors import ConfigError
-from relayfleet.model.route import Match, Route
+from relayfleet.errors import ConfigError, FleetError
+from relayfleet.model.event import Event, Item, decode_event
+from relayfleet.model.gate import Finding, Seeing, explain_event, seen_by
+from relayfleet.model.route import Gate, Match, Route
 from relayfleet.model.trust import Trust
 
 
@@ -52,6 +54,88 @@ def show(ctx: Context) -> int:
         say(f"{remark.where}: {remark.what}")
         say(f"  fix: {remark.fix}")
     return 0
+
+
+def explain(ctx: Context, *, item: str) -> int:
+    """Who would get an item, by which route, and for every other route which key failed. Delivers nothing.
+
+    --json: {"version": 1, "item": {"repo", "kind", "number", "title", "author", "association", "state", "url"},
+    "recipients": [{"agent", "routes": [index]}], "watches": [{"name", "sees", "reason"}], "routes": [{"index", "watch",
+    "to", "delivers", "failed": [text], "trust": text or null}]}.
+    """
+    from relayfleet.config.load import load_fleet, load_gate
+
+    gate = load_gate(ctx.layout)
+    shown, seeings = _look_up(item, gate, command=load_fleet(ctx.layout).github_command)
+    events = [seeing.event for seeing in seeings if seeing.event is not None]
+    # What no watch sees reaches nobody; the routes are judged all the same, so that one learns what else is missing.
+    judged = events or [Event(watch="(no watch)", name="updated", item=shown, key="", watched_repo=shown.repo)]
+    findings = [(event, finding) for event in judged for finding in explain_event(gate, event)]
+    getting: dict[str, list[int]] = {}
+    for _, finding in findings if events else ():
+        if finding.delivers:
+            for agent in finding.route.to:
+                getting.setdefault(agent, []).append(finding.index)
+    if ctx.json:
+        keys = ("repo", "kind", "number", "title", "author", "association", "state", "url")
+        emit_json(
+            {
+                "version": 1,
+                "item": {key: getattr(shown, key) for key in keys},
+                "recipients": [{"agent": a, "routes": list(dict.fromkeys(r))} for a, r in getting.items()],
+                "watches": [{"name": s.watch.name, "sees": s.event is not None, "reason": s.reason} for s in seeings],
+                "routes": [
+                    {
+                        "index": f.index,
+                        "watch": event.watch,
+                        "to": list(f.route.to),
+                        "delivers": bool(events) and f.delivers,
+                        "failed": list(f.failures),
+                        "trust": f.admission.reason if f.admission else None,
+                    }
+                    for event, f in findings
+                ],
+            }
+        )
+        return 0
+    emit(f"{shown.repo}#{shown.number} {shown.title!r} by {shown.author} ({shown.association}), {shown.state}")
+    emit("reaches: " + (", ".join(getting) or "nobody"))
+    for seeing in seeings:
+        sees = "sees it" if seeing.event is not None else "does not see it"
+        emit(f"watch {seeing.watch.name}: {sees}{f': {seeing.reason}' if seeing.reason else ''}")
+    for event, finding in findings:
+        emit(f"route {finding.index} ({event.watch}) to {', '.join(finding.route.to)}: {_words(finding)}")
+    return 0
+
+
+def _words(finding: Finding) -> str:
+    if finding.admission is None:
+        return "does not match: " + "; ".join(finding.failures)
+    return ("delivers: " if finding.admission.admitted else "holds it back: ") + finding.admission.reason
+
+
+def _look_up(item: str, gate: Gate, *, command: tuple[str, ...]) -> tuple[Item, tuple[Seeing, ...]]:
+    """From a saved event, or from GitHub. Raises FleetError."""
+    import asyncio
+    import json
+    import time
+    from pathlib import Path
+
+    from relayfleet.bootstrap import github_source
+
+    if item.startswith(("https://", "http://")):
+        found = asyncio.run(github_source(command, time.time).find(item))
+        return found.item, seen_by(gate, found.item, repo=found.repo, viewer=found.viewer)
+    try:
+        record = json.loads(Path(item).read_bytes())
+        event = decode_event(record)
+    except (OSError, ValueError) as error:
+        hint = "give the URL of an issue, pull request or run, or a file with a saved event or an inbox line"
+        raise FleetError(f"explain {item!r}", str(error), hint=hint) from error
+    watch = next((w for w in gate.watches if w.name == event.watch), None)
+    if watch is None:
+        return event.item, ()
+    return event.item, (Seeing(watch=watch, event=event, reason="the saved event says so"),)
 
 
 def _keys(match: Match) -> dict[str, str]:

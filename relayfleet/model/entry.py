@@ -1,13 +1,14 @@
 """An entry: one line in an agent's inbox.
 
 Format: one JSON object per line, UTF-8, newline last: {"id", "ts", "source", "body", "metadata"}. `id` is unique per
-inbox and random, so that nobody outside can write a text that carries the id of an entry to come. `ts` is seconds
-since the epoch, UTC.
+inbox and random, so that nobody outside can write a text that carries the id of an entry to come; other programs may
+give 1 to 64 letters, digits, `-` and `_` of their own. `ts` is seconds since the epoch, UTC.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ from typing import Any
 from relayfleet.model.names import EntryId
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
+# The id stands in the frame of the turn and names the file of a long text.
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_YEAR_10000 = 253_402_300_800.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +52,20 @@ def decode_entry(line: bytes | str) -> Entry | None:
     """The entry in an inbox line, or None when the line is not one (torn by a crash, or edited by hand)."""
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(record, dict) or not isinstance(record.get("id"), str) or not record["id"]:
+    if not isinstance(record, dict) or not isinstance(record.get("id"), str) or not _ID.match(record["id"]):
         return None
-    body, metadata, ts = record.get("body", ""), record.get("metadata"), record.get("ts", 0)
+    body, metadata = record.get("body", ""), record.get("metadata")
     return Entry(
         id=EntryId(record["id"]),
-        ts=float(ts) if isinstance(ts, int | float) else 0.0,
+        ts=seconds(record.get("ts")),
         source=str(record.get("source", "")),
         body=body if isinstance(body, str) else json.dumps(body, ensure_ascii=False),
         metadata=metadata if isinstance(metadata, dict) else {},
     )
+
+
+def seconds(value: object) -> float:
+    """`value` as a time that a calendar has, 0.0 when it is none."""
+    return float(value) if isinstance(value, int | float) and 0 <= value < _YEAR_10000 else 0.0

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from relayfleet.model.entry import seconds
 from relayfleet.model.names import EntryId
 
 Observed = Literal["offered", "seen", "handled", "failed", "dead"]
@@ -55,7 +56,7 @@ def decode_receipt(line: bytes | str) -> Receipt | None:
     """The receipt in a line, or None when the line is not one."""
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict) or record.get("state") not in get_args(Observed):
         return None
@@ -64,9 +65,9 @@ def decode_receipt(line: bytes | str) -> Receipt | None:
     return Receipt(
         id=EntryId(record["id"]),
         state=record["state"],
-        ts=float(record.get("ts") or 0.0),
+        ts=seconds(record.get("ts")),
         via=str(record.get("via", "")),
-        attempt=int(record.get("attempt") or 1),
+        attempt=attempt if isinstance(attempt := record.get("attempt"), int) else 1,
         detail=str(record.get("detail", "")),
     )
 

@@ -15,14 +15,14 @@ from relayfleet.model.entry import Entry
 from relayfleet.model.names import EntryId
 
 _JOINER = "\u2060"  # invisible; behind an `@` it keeps Claude Code from reading the rest as a path
-_ID = re.compile(r"(?:<channel [^>\n]*>)?\[FROM [^\]\n]*\bid=([0-9a-f]{16})\b[^\]\n]*\]")
+_ID = re.compile(r"(?:<channel [^>\n]*>)?\[FROM [^\]\n]* id=([A-Za-z0-9_-]{1,64})(?: [^\]\n]*)?\]")
 _UNSAFE_WORD = re.compile(r"[^A-Za-z0-9_./:+-]+")
 # Controls but for tab and newline, lone surrogates, marks that turn text around, and invisible tag characters.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]")
 _LINE_END = re.compile("\r\n|\r|\u2028|\u2029|\x0b|\x0c|\x85")
 # Words that Claude Code itself puts around text that it trusts.
 _TAG = re.compile(r"<(?=/?\s*(?:system|channel|command-|local-command|bash-|user-|task-|cross-session))", re.IGNORECASE)
-_FRAME_START = re.compile(r"^(\W*)\[(?=\s*from\b)", re.IGNORECASE | re.MULTILINE)
+_FRAME_START = re.compile(r"^([^\w\n]*)\[(?=\s*from\b)", re.IGNORECASE | re.MULTILINE)
 
 
 def clean(text: str) -> str:

@@ -30,10 +30,16 @@ class Sockets:
         return self.folder / f"{daemon}.wake"
 
 
+def _user() -> int:
+    if sys.platform == "win32":
+        return 0
+    else:
+        return os.geteuid()
+
+
 def sockets_of(fleet_id: str) -> Sockets:
     """Pure: creates nothing."""
-    user = "user" if sys.platform == "win32" else str(os.geteuid())
-    return Sockets(Path("/tmp") / f"relayfleet-{user}" / fleet_id)  # noqa: S108 - made private and checked below
+    return Sockets(Path("/tmp") / f"relayfleet-{_user()}" / fleet_id)  # noqa: S108 - made private and checked below
 
 
 def make_sockets(fleet_id: str) -> Sockets:
@@ -47,8 +53,7 @@ def make_sockets(fleet_id: str) -> Sockets:
         except OSError as error:
             raise FleetError(f"create {str(folder)!r}", error.strerror or str(error)) from error
         found = folder.lstat()
-        mine = found.st_uid == (0 if sys.platform == "win32" else os.geteuid())
-        if not stat.S_ISDIR(found.st_mode) or not mine or found.st_mode & 0o077:
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != _user() or found.st_mode & 0o077:
             raise FleetError(
                 f"use {str(folder)!r} for sockets",
                 "it is not a folder of this user alone",

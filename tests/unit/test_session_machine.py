@@ -140,4 +140,4 @@ class SessionMachine(RuleBasedStateMachine):
 
 
 TestSessionMachine = SessionMachine.TestCase
-TestSessionMachine.settings = settings(max_examples=100, stateful_step_count=30, deadline=None, database=None)
+TestSessionMachine.settings = settings(max_examples=200, stateful_step_count=30, deadline=None, database=None)
