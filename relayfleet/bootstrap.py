@@ -120,6 +120,7 @@ async def run_agent(layout: FleetLayout, name: str) -> None:
     from relayfleet.runner.hooks import HookListener
     from relayfleet.runner.shim_link import ShimLink
     from relayfleet.store.bodies import FileBodies
+    from relayfleet.store.file_watch import FileWatch
     from relayfleet.store.inbox import FileInbox
     from relayfleet.store.lock import FileLock
     from relayfleet.store.log import open_log
@@ -171,9 +172,12 @@ async def run_agent(layout: FleetLayout, name: str) -> None:
             sockets.control(name), answer=runner.on_request, shim_token=wiring.shim_token, on_shim=link.serve
         )
         wake = WakeSocket(sockets.wake(name), runner.on_wake)
+        agent.inbox.touch(mode=0o600)
+        appended = FileWatch(agent.inbox, runner.on_wake)
         _on_end(runner.stop)
         await control.open()
         wake.open()
+        appended.open()
         try:
             await hooks.open()
             await tools.load()
@@ -182,6 +186,7 @@ async def run_agent(layout: FleetLayout, name: str) -> None:
         finally:
             await tools.close()
             hooks.close()
+            appended.close()
             wake.close()
             control.close()
     except Exception as error:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import itertools
+import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Literal
 
 from relayfleet.errors import FleetError, StorageFailed, UnknownAgent
-from relayfleet.model.entry import Entry
-from relayfleet.ports import GhAnswer, Ran
+from relayfleet.model.agent import AgentSpec
+from relayfleet.model.entry import MAX_BODY_BYTES, Entry
+from relayfleet.model.names import SessionId
+from relayfleet.model.receipt import Receipt
+from relayfleet.model.status import AgentStatus
+from relayfleet.ports import GhAnswer, Handle, Look, Ran, Round, Sighting, Terminal, Tool, Wiring
 from relayfleet.store.disk import LocalDisk
 
 
@@ -154,3 +162,296 @@ class ScriptedMachine:
 
     def free_bytes(self, path: Path) -> int:
         return self.free
+
+
+# ------------------------------------------------------------------------------------------------- a runner's side
+
+
+class MemoryInbox:
+    """An Inbox in memory. While `full` it takes nothing, as a disk without room."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.full = False
+        self._read = 0
+
+    def append(self, entry: Entry) -> bool:
+        if len(entry.body) > MAX_BODY_BYTES:
+            raise FleetError("add an entry", f"the text has {len(entry.body)} characters")
+        if any(there.id == entry.id for there in self.entries):
+            return False
+        if self.full:
+            raise StorageFailed("append", "No space left on device")
+        self.entries.append(entry)
+        return True
+
+    def read_new(self) -> list[Entry]:
+        new, self._read = self.entries[self._read :], len(self.entries)
+        return new
+
+
+class MemoryReceipts:
+    """Receipts in memory. While `full` it takes nothing."""
+
+    def __init__(self) -> None:
+        self.receipts: list[Receipt] = []
+        self.full = False
+
+    def append(self, receipt: Receipt) -> None:
+        if self.full:
+            raise StorageFailed("append", "No space left on device")
+        self.receipts.append(receipt)
+
+    def read_all(self) -> list[Receipt]:
+        return list(self.receipts)
+
+
+class MemorySessionFile:
+    """A SessionFile in memory."""
+
+    def __init__(self, session_id: SessionId | None = None) -> None:
+        self.session_id = session_id
+
+    def load(self) -> SessionId | None:
+        return self.session_id
+
+    def save(self, session_id: SessionId) -> None:
+        self.session_id = session_id
+
+
+class MemoryTerminal:
+    """A program made up: it prints what `print` is given and ends when `exit` is called or a signal reaches it."""
+
+    def __init__(
+        self,
+        pid: int,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        on_output: Callable[[bytes], None],
+        on_exit: Callable[[int], None],
+    ) -> None:
+        self.argv, self.env = tuple(argv), dict(env)
+        self.written = bytearray()
+        self.on_write: Callable[[bytes], None] = lambda data: None
+        self.ignores: set[int] = set()
+        self.over = False
+        self._pid = pid
+        self._on_output = on_output
+        self._on_exit = on_exit
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def pid(self) -> int:
+        return self._pid
+
+    def print(self, data: bytes) -> None:
+        if not self.over:
+            self._loop.call_soon(self._on_output, data)
+
+    def exit(self, code: int) -> None:
+        if not self.over:
+            self.over = True
+            self._loop.call_soon(self._on_exit, code)
+
+    def write(self, data: bytes) -> None:
+        if not self.over:
+            self.written += data
+            self.on_write(data)
+
+    def terminate(self) -> None:
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.exit(-9)
+
+    def close(self) -> None:
+        self._signal(1)  # SIGHUP, which Windows has no name for
+
+    def _signal(self, number: int) -> None:
+        if number not in self.ignores:
+            self.exit(-number)
+
+
+class MemoryTerminals:
+    """Terminals whose programs are functions, by the name in argv[0]; `spawned` holds what was started."""
+
+    def __init__(self, programs: Mapping[str, Callable[[MemoryTerminal], None]]) -> None:
+        self._programs = programs
+        self._pids = itertools.count(10_000)
+        self.spawned: list[MemoryTerminal] = []
+
+    def spawn(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        on_output: Callable[[bytes], None],
+        on_exit: Callable[[int], None],
+    ) -> Terminal:
+        if argv[0] not in self._programs:
+            raise FleetError(f"run {argv[0]!r}", "it is not found on PATH")
+        terminal = MemoryTerminal(next(self._pids), argv, env, on_output, on_exit)
+        self.spawned.append(terminal)
+        self._programs[argv[0]](terminal)
+        return terminal
+
+
+class MemoryTree:
+    """A ProcessTree of numbers: `children` below this process, `strays` by session id."""
+
+    def __init__(self, *, children: int = 0, strays: Mapping[str, int] | None = None) -> None:
+        self.children = children
+        self.strays = dict(strays or {})
+        self.adopts = False
+
+    def adopt_orphans(self) -> None:
+        self.adopts = True
+
+    def reap_orphans(self) -> None:
+        pass
+
+    def end_children(self, *, grace_s: float) -> int:
+        ended, self.children = self.children, 0
+        return ended
+
+    def end_strays(self, session_id: str) -> int:
+        return self.strays.pop(session_id, 0)
+
+
+class ScriptedHarness:
+    """A Harness whose session says what `sighting` is; `argv` is its command line."""
+
+    def __init__(self, folder: Path, *, argv: Sequence[str] = ("session",)) -> None:
+        self._folder = folder
+        self._argv = tuple(argv)
+        self.sighting: Sighting | None = None
+        self.transcripts: set[SessionId] = set()
+        self.wirings: list[Wiring] = []
+
+    @property
+    def folder(self) -> Path:
+        return self._folder
+
+    def prepare(self, wiring: Wiring) -> None:
+        self.wirings.append(wiring)
+
+    def command(self, session_id: SessionId, *, resume: bool) -> Sequence[str]:
+        return (*self._argv, "--resume" if resume else "--session-id", session_id)
+
+    def environment(self, session_id: SessionId) -> Mapping[str, str]:
+        return {"RELAYFLEET_SESSION": session_id}
+
+    def has_transcript(self, session_id: SessionId) -> bool:
+        return session_id in self.transcripts
+
+    def look(self, session_id: SessionId, pid: int) -> Sighting | None:
+        return self.sighting
+
+
+class MemoryTools:
+    """A ToolHost of functions, each under its own name; what they raise is a failed call."""
+
+    def __init__(self, *functions: Callable[..., Any]) -> None:
+        self._functions = {function.__name__: function for function in functions}
+
+    def tools(self) -> Sequence[Tool]:
+        from relayfleet.plughost.schema import schema_of
+
+        return [
+            Tool(name=name, description=(function.__doc__ or "").strip(), input_schema=schema_of(function))
+            for name, function in self._functions.items()
+        ]
+
+    async def call(self, name: str, arguments: Mapping[str, Any]) -> str:
+        if name not in self._functions:
+            raise FleetError(f"call tool {name!r}", "there is no such tool")
+        try:
+            result = self._functions[name](**arguments)
+            return str(await result if inspect.isawaitable(result) else result)
+        except FleetError:
+            raise
+        except Exception as error:
+            raise FleetError(f"call tool {name!r}", f"{type(error).__name__}: {error}") from error
+
+
+# --------------------------------------------------------------------------------------- starting and stopping agents
+
+
+class MemoryBackend:
+    """A Backend whose daemons are entries in `launched` until they are killed, or `die` is called. A program named in
+    `missing` cannot be started."""
+
+    def __init__(self, *, missing: Sequence[str] = ()) -> None:
+        self._missing = missing
+        self._pids = itertools.count(20_000)
+        self.launched: dict[int, tuple[str, ...]] = {}
+
+    def launch(self, argv: Sequence[str], *, folder: Path, errors: Path) -> Handle:
+        if argv[0] in self._missing:
+            raise FleetError(f"run {argv[0]!r}", "No such file or directory")
+        pid = next(self._pids)
+        self.launched[pid] = tuple(argv)
+        return Handle(backend="memory", pid=pid, start_time=0.0)
+
+    def is_alive(self, handle: Handle) -> bool:
+        return handle.pid in self.launched
+
+    def kill(self, handle: Handle) -> None:
+        self.launched.pop(handle.pid, None)
+
+    def die(self, handle: Handle) -> None:
+        self.launched.pop(handle.pid, None)
+
+
+class MemoryObserver:
+    """An Observer of agents whose `statuses` a test sets. A runner that is asked to stop does, unless it is in
+    `stubborn`; then its `holder` stays, until `lost` says that somebody killed it."""
+
+    def __init__(self, *statuses: AgentStatus, stubborn: Sequence[str] = ()) -> None:
+        self.statuses = {str(status.name): status for status in statuses}
+        self.stubborn = set(stubborn)
+        self.lost: Callable[[Handle], bool] = lambda handle: False
+
+    def observe(self, names: Sequence[str], *, timeout_s: float = 2.0) -> Sequence[AgentStatus]:
+        return [self.statuses[name] for name in names]
+
+    def ask_to_stop(self, names: Sequence[str]) -> None:
+        for name in names:
+            if name not in self.stubborn:
+                self.statuses[name] = replace(self.statuses[name], state="stopped", pid=None)
+
+    def holder(self, name: str) -> Handle | None:
+        pid = self.statuses[name].pid
+        handle = Handle(backend="memory", pid=pid, start_time=0.0) if pid is not None else None
+        return None if handle is None or self.lost(handle) else handle
+
+
+class MemoryAgentFiles:
+    """AgentFiles in memory: what is `wanted` of each agent, and what it was launched with."""
+
+    def __init__(self) -> None:
+        self.wanted: dict[str, Literal["running", "stopped"]] = {}
+        self.launches: dict[str, AgentSpec] = {}
+
+    def want(self, name: str, wanted: Literal["running", "stopped"]) -> None:
+        self.wanted[name] = wanted
+
+    def write_launch(self, spec: AgentSpec) -> None:
+        self.launches[spec.name] = spec
+
+
+# ------------------------------------------------------------------------------------------------- the router's side
+
+
+class ScriptedSource:
+    """A Source that gives `rounds` one after the other, then empty ones; `looks` holds what was asked."""
+
+    def __init__(self, *rounds: Round) -> None:
+        self._rounds = list(rounds)
+        self.looks: list[tuple[Look, ...]] = []
+
+    async def look(self, looks: Sequence[Look]) -> Round:
+        self.looks.append(tuple(looks))
+        await asyncio.sleep(0)
+        return self._rounds.pop(0) if self._rounds else Round()

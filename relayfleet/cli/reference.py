@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,8 @@ def cli_reference(verbs: Sequence[Verb], groups: Mapping[str, str], shape_of: Ca
         _HEAD.format(source="relayfleet/cli/table.py"),
         "# The command line\n",
         "Every verb also takes `--root DIR` (the fleet's folder) and `--help`; those with a JSON shape take `--json`.",
-        "What the fields of the JSON mean is in [json.md](json.md).\n",
+        "What the fields of the JSON mean is in [json.md](json.md). Data goes to stdout, talk to stderr; no colour",
+        "where stdout is no terminal or `NO_COLOR` is set.\n",
         "| exit code | meaning |\n|---|---|",
         "| 0 | done; starting what runs and stopping what is stopped are done, too |",
         "| 1 | a known failure: `cannot <verb> <object>: <reason>` and a hint on stderr |",
@@ -78,7 +80,7 @@ def _verb(verb: Verb, shape: str) -> str:
         lines += ["| parameter | meaning |", "|---|---|", *(_row(p) for p in verb.params), ""]
     lines.append(f"From inside an agent: {_INSIDE[verb.inside]}.\n")
     if shape:
-        lines += ["```text", shape, "```\n"]
+        lines += ["```text", textwrap.fill(shape, 110, break_long_words=False, break_on_hyphens=False), "```\n"]
     if verb.examples:
         lines += ["```sh", *verb.examples, "```\n"]
     return "\n".join(lines)
@@ -104,9 +106,10 @@ def _cell(text: str) -> str:
 
 
 def shape_in(docstring: str) -> str:
-    """What a verb's docstring says of its --json, on one line; empty when it says nothing."""
+    """What a verb's docstring says of its --json, on one line; empty when it says nothing. What it raises is for us."""
     start = docstring.find("--json")
-    return " ".join(docstring[start:].partition("\n\n")[0].split()) if start >= 0 else ""
+    said = docstring[start:].partition("\n\n")[0].partition("Raises ")[0] if start >= 0 else ""
+    return " ".join(said.split())
 
 
 def shape_of_verb(verb: Verb) -> str:

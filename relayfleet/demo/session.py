@@ -8,21 +8,25 @@ else is answered at once. Esc on its terminal interrupts a turn, as it does in t
 Formats observed of Claude Code 2.1.328. Standard library alone: many of them are started at once.
 """
 
-import json
-import os
-import re
-import select
-import signal
-import socket
-import subprocess
 import sys
-import time
-import uuid
-from typing import Any
 
 assert sys.platform != "win32", "a scripted session needs unix sockets"
 
 VERSION = "2.1.328"
+if __name__ == "__main__" and "--version" in sys.argv:
+    print(f"{VERSION} (scripted)")  # before the imports: it is asked at every start
+    sys.exit(0)
+
+import json  # noqa: E402
+import os  # noqa: E402
+import re  # noqa: E402
+import select  # noqa: E402
+import signal  # noqa: E402
+import socket  # noqa: E402
+import subprocess  # noqa: E402
+import time  # noqa: E402
+from typing import Any  # noqa: E402
+
 _DIRECTIVE = re.compile(r"\[\[(sleep|tool|exit)\s+(.*?)\]\]", re.S)
 _HOOK_TIMEOUT_S = 10.0
 
@@ -71,8 +75,8 @@ class Session:
         self._registry = os.path.join(self._config, "sessions", f"{os.getpid()}.json")
         slug = re.sub(r"[^A-Za-z0-9]", "-", os.getcwd())
         self.transcript = os.path.join(self._config, "projects", slug, f"{session_id}.jsonl")
-        self._path = f"/tmp/scripted-{os.getpid()}-{uuid.uuid4().hex[:8]}.sock"  # noqa: S108 - bound at once, 0600
-        self._token = uuid.uuid4().hex
+        self._path = f"/tmp/scripted-{os.getpid()}-{os.urandom(4).hex()}.sock"  # noqa: S108 - bound at once, 0600
+        self._token = os.urandom(16).hex()
         os.umask(0o077)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(self._path)
@@ -80,6 +84,7 @@ class Session:
         env = {"CLAUDE_CODE_MESSAGING_SOCKET": self._path, "CLAUDE_CODE_MESSAGING_TOKEN": self._token}
         self._servers = [McpServer(name, config, env) for name, config in servers.items()]
         self._waiting: list[str] = []
+        self._received = 0.0
 
     def run(self) -> None:
         self._show("idle")
@@ -134,16 +139,20 @@ class Session:
                 return
             for line in lines:
                 self._waiting.append(json.loads(line)["message"]["content"])
+        self._received = time.time()
 
     def _turn(self, prompt: str) -> None:
-        prompt_id = str(uuid.uuid4())
+        prompt_id = os.urandom(16).hex()
         answer = self._hook("UserPromptSubmit", prompt_id=prompt_id, prompt=prompt)
         if answer.get("decision") == "block":
             return
         self._show("busy")
         os.makedirs(os.path.dirname(self.transcript), exist_ok=True)
         with open(self.transcript, "a") as file:
-            file.write(json.dumps({"type": "user", "promptId": prompt_id, "message": prompt}) + "\n")
+            file.write(
+                json.dumps({"type": "user", "promptId": prompt_id, "message": prompt, "received": self._received})
+                + "\n"
+            )
         finished = all(self._act(kind, what) for kind, what in _DIRECTIVE.findall(prompt))
         self._show("idle")
         if finished:
@@ -187,9 +196,6 @@ def _post(url: str, headers: dict[str, str], body: bytes) -> dict[str, Any]:
 
 
 def main(argv: list[str]) -> int:
-    if "--version" in argv:
-        print(f"{VERSION} (scripted)")
-        return 0
     given = dict(zip(argv, argv[1:], strict=False))
     with open(given["--settings"]) as file:
         settings = json.load(file)

@@ -72,7 +72,7 @@ class HookListener:
             return 413, {"error": "the body is too large"}
         try:
             payload = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return 400, {"error": "the body is not JSON"}
         if not isinstance(payload, dict):
             return 400, {"error": "the body is not an object"}

@@ -22,7 +22,10 @@ def encode_line(message: Mapping[str, Any]) -> bytes:
 
 def decode_line(line: bytes) -> dict[str, Any]:
     """Raises ValueError when the line is not a JSON object."""
-    message = json.loads(line)
+    try:
+        message = json.loads(line)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if not isinstance(message, dict):
         raise ValueError("not an object")
     return message

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 import stat
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -86,7 +88,9 @@ async def test_what_is_no_request_is_refused_in_words(serving: Serving, line: by
 
 
 async def test_a_line_without_end_is_refused(serving: Serving) -> None:
-    assert json.loads(await serving.say(b"x" * (MAX_LINE + (1 << 20))))["ok"] is False
+    with contextlib.suppress(ConnectionError):  # what it did not read may reset the line before the answer is read
+        assert json.loads(await serving.say(b"x" * (MAX_LINE + (1 << 20))))["ok"] is False
+    assert json.loads(await serving.say(b'{"op": "status"}\n'))["ok"] is True
 
 
 @pytest.mark.parametrize("token", ["wrong", "", None, 7, "s\u00e9cret", "\ud800"])
@@ -113,7 +117,9 @@ async def test_the_socket_is_its_users_alone_and_a_dead_ones_is_replaced(short_f
 
 
 async def test_who_does_not_answer_does_not_keep_the_others_waiting(serving: Serving, short_folder: Path) -> None:
-    silent = await asyncio.start_unix_server(lambda *_: None, str(short_folder / "silent.sock"))
+    silent = socket.socket(socket.AF_UNIX)
+    silent.bind(str(short_folder / "silent.sock"))
+    silent.listen()
     paths = {"a": serving.path, "silent": short_folder / "silent.sock", "none": short_folder / "none.sock"}
     answers = await asyncio.to_thread(ask_all, paths, {"op": "status"}, timeout_s=0.3)
     silent.close()
@@ -126,12 +132,12 @@ async def test_who_does_not_answer_does_not_keep_the_others_waiting(serving: Ser
 
 async def test_a_wake_up_is_heard_and_losing_one_is_no_error(short_folder: Path) -> None:
     woken = asyncio.Event()
-    socket = WakeSocket(short_folder / "a.wake", woken.set)
+    wakes = WakeSocket(short_folder / "a.wake", woken.set)
     wake(short_folder / "a.wake")
-    socket.open()
+    wakes.open()
     for _ in range(10_000):  # more than the queue of the socket holds
         wake(short_folder / "a.wake")
     async with asyncio.timeout(5):
         await woken.wait()
-    socket.close()
+    wakes.close()
     wake(short_folder / "a.wake")

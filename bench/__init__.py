@@ -1,0 +1,1 @@
+"""Benchmarks: each figure beside its reference from the same run. Run by `bin/bench`; no part of the gate."""

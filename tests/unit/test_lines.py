@@ -1,0 +1,147 @@
+"""Lines are appended whole or not at all, whatever the disk and the other writers do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from relayfleet.errors import StorageFailed
+from relayfleet.store.lines import LineReader, append_lines
+from tests.conftest import CHECKOUT
+
+WRITER = """
+import sys
+from pathlib import Path
+from relayfleet.store.lines import append_lines
+
+path, who = Path(sys.argv[1]), sys.argv[2]
+sys.stdin.readline()
+for number in range(40):
+    append_lines(path, [f"{who}-{number}-{'x' * number * 50}\\n".encode()])
+"""
+# RLIMIT_FSIZE is a disk of that size: a write that crosses it is cut short, the next one fails.
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from relayfleet.errors import StorageFailed
+from relayfleet.store.lines import append_lines
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+try:
+    append_lines(Path(sys.argv[1]), [b"y" * 60 + b"\\n"])
+except StorageFailed as error:
+    print(error, error.hint)
+"""
+
+
+def child(program: str, *args: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=CHECKOUT
+    )
+
+
+def test_what_is_appended_is_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "a.jsonl"
+    reader = LineReader(path)
+    assert reader.read_new() == []
+    append_lines(path, [b"1\n", b"2\n"])
+    assert reader.read_new() == [b"1", b"2"]
+    assert reader.read_new() == []
+    append_lines(path, [b"3\n"])
+    assert reader.read_new() == [b"3"]
+    assert LineReader(path).read_new() == [b"1", b"2", b"3"]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_unfinished_line_waits_for_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"1\nhal")
+    reader = LineReader(path)
+    assert reader.read_new() == [b"1"]
+    with path.open("ab") as file:
+        file.write(b"f\n")
+    assert reader.read_new() == [b"half"]
+
+
+def test_a_torn_line_stays_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    append_lines(path, [b"1\n"])
+    with path.open("ab") as file:
+        file.write(b"torn by a cra")
+    reader = LineReader(path)
+    assert reader.read_new() == [b"1"]
+    append_lines(path, [b"2\n"])
+    assert reader.read_new() == [b"torn by a cra", b"2"]
+
+
+@pytest.mark.parametrize("how", ["truncated", "replaced", "deleted"])
+def test_a_reader_starts_over_when_the_file_is_another_one(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "a"
+    append_lines(path, [b"1\n", b"2\n"])
+    reader = LineReader(path)
+    reader.read_new()
+    if how == "truncated":
+        os.truncate(path, 0)
+    elif how == "replaced":
+        (tmp_path / "b").write_bytes(b"n\n" * 10)
+        (tmp_path / "b").replace(path)
+        assert reader.read_new() == [b"n"] * 10
+        return
+    else:
+        path.unlink()
+        assert reader.read_new() == []
+    append_lines(path, [b"3\n"])
+    assert reader.read_new() == [b"3"]
+
+
+def test_eight_writers_at_once_write_whole_lines_each_once(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    writers = [child(WRITER, str(path), str(number)) for number in range(8)]
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write(b"go\n")
+        writer.stdin.close()
+    reader, seen = LineReader(path), list[bytes]()
+    while any(writer.poll() is None for writer in writers):
+        seen += reader.read_new()
+    seen += reader.read_new()
+    assert [writer.wait() for writer in writers] == [0] * 8
+    for writer in writers:
+        assert writer.stdout is not None
+        writer.stdout.close()
+    expected = {f"{w}-{n}-{'x' * n * 50}".encode() for w in range(8) for n in range(40)}
+    assert len(seen) == len(expected)
+    assert set(seen) == expected
+
+
+def test_a_full_disk_takes_nothing_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    append_lines(path, [b"x" * 60 + b"\n"])
+    writer = child(FULL, str(path))
+    said, _ = writer.communicate()
+    assert said.decode().startswith(f"cannot append to {str(path)!r}: File too large free some space")
+    assert path.read_bytes() == b"x" * 60 + b"\n", "the part that was written was taken back"
+    append_lines(path, [b"z\n"])
+    assert LineReader(path).read_new()[-1] == b"z"
+
+
+def test_a_disk_without_room_takes_nothing(tmp_path: Path) -> None:
+    """/dev/full answers every write as a full disk does."""
+    path = tmp_path / "a"
+    path.symlink_to("/dev/full")
+    with pytest.raises(StorageFailed, match="No space left on device"):
+        append_lines(path, [b"x\n"])
+
+
+def test_a_folder_in_its_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(StorageFailed, match="cannot append to"):
+        append_lines(tmp_path / "a", [b"x\n"])
+    with pytest.raises(StorageFailed, match="cannot read"):
+        (tmp_path / "loop").symlink_to("loop")
+        LineReader(tmp_path / "loop").read_new()
