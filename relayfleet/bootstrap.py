@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from relayfleet.fleet.lifecycle import Lifecycle
     from relayfleet.fleet.router_lifecycle import RouterLifecycle
     from relayfleet.fleet.scaffold import Scaffolder
-    from relayfleet.model.layout import FleetLayout
+    from relayfleet.model.layout import AgentLayout, FleetLayout
     from relayfleet.ports import Log
     from relayfleet.sources.github.source import GitHubSource
 
@@ -106,10 +106,35 @@ def plugin_folders(layout: FleetLayout) -> tuple[Path, ...]:
 
 async def run_agent(layout: FleetLayout, name: str) -> None:
     """The runner of one agent, until it is told to stop. Raises FleetError when its session cannot be brought up."""
+    from relayfleet.backends.processes import hide_from_other_processes
+    from relayfleet.store.lock import FileLock
+    from relayfleet.store.log import open_log
+
+    hide_from_other_processes()
+    agent = layout.agent(name)
+    lock = FileLock(agent.runner_lock)
+    lock.acquire(wait_s=2.0)
+    log = open_log(agent.runner_log)
+    try:
+        await _run_agent(layout, agent, log)
+    except ImportError as error:
+        missing = FleetError(
+            f"run agent {name!r}", str(error), hint='install what a runner needs: pip install "relayfleet[runner]"'
+        )
+        _record_failure(agent.failure, log, missing)
+        raise missing from error
+    except Exception as error:
+        _record_failure(agent.failure, log, error)
+        raise
+    finally:
+        lock.release()
+
+
+async def _run_agent(layout: FleetLayout, agent: AgentLayout, log: Log) -> None:
     import secrets
     import time
 
-    from relayfleet.backends.processes import LocalProcessTree, hide_from_other_processes
+    from relayfleet.backends.processes import LocalProcessTree
     from relayfleet.harness.claude import ClaudeHarness, operator_environment
     from relayfleet.harness.screen import SessionLog
     from relayfleet.harness.terminal import terminals
@@ -122,78 +147,60 @@ async def run_agent(layout: FleetLayout, name: str) -> None:
     from relayfleet.store.bodies import FileBodies
     from relayfleet.store.file_watch import FileWatch
     from relayfleet.store.inbox import FileInbox
-    from relayfleet.store.lock import FileLock
-    from relayfleet.store.log import open_log
     from relayfleet.store.receipts import FileReceipts
     from relayfleet.store.session import JsonSessionFile
     from relayfleet.store.sockets import make_sockets
     from relayfleet.wire.launch import decode_launch
 
-    hide_from_other_processes()
-    agent = layout.agent(name)
-    lock = FileLock(agent.runner_lock)
-    lock.acquire(wait_s=2.0)
-    log = open_log(agent.runner_log)
+    spec = decode_launch(agent.launch.read_bytes())
+    sockets = make_sockets(spec.fleet_id)
+    wiring = Wiring(
+        hook_url=f"http://127.0.0.1:{spec.port}/hooks",
+        hook_token=secrets.token_urlsafe(32),
+        shim_socket=sockets.control(agent.name),
+        shim_token=secrets.token_urlsafe(32),
+    )
+    harness = ClaudeHarness(spec, agent, root=layout.root, operator=operator_environment(), fleet_bin=fleet_bin())
+    tools = PluginHost(
+        spec, agent, folders=plugin_folders(layout), inbox=FileInbox(agent.inbox), log=log, now=time.time
+    )
+    runner = Runner(
+        spec=spec,
+        inbox=FileInbox(agent.inbox),
+        receipts=FileReceipts(agent.receipts),
+        harness=harness,
+        terminals=terminals(),
+        tree=LocalProcessTree(),
+        session_file=JsonSessionFile(agent.session),
+        bodies=FileBodies(agent.bodies),
+        screen=SessionLog(agent.session_log),
+        log=log,
+        clock=time.time,
+    )
+    link = ShimLink(tools=tools, log=log, on_link=runner.on_link, on_offered=runner.on_offered)
+    runner.join(link)
+    hooks = HookListener(port=spec.port, token=wiring.hook_token, on_hook=runner.on_hook)
+    control = ControlServer(
+        sockets.control(agent.name), answer=runner.on_request, shim_token=wiring.shim_token, on_shim=link.serve
+    )
+    wake = WakeSocket(sockets.wake(agent.name), runner.on_wake)
+    agent.inbox.touch(mode=0o600)
+    appended = FileWatch(agent.inbox, runner.on_wake)
+    _on_end(runner.stop)
+    await control.open()
+    wake.open()
+    appended.open()
     try:
-        spec = decode_launch(agent.launch.read_bytes())
-        sockets = make_sockets(spec.fleet_id)
-        wiring = Wiring(
-            hook_url=f"http://127.0.0.1:{spec.port}/hooks",
-            hook_token=secrets.token_urlsafe(32),
-            shim_socket=sockets.control(name),
-            shim_token=secrets.token_urlsafe(32),
-        )
-        harness = ClaudeHarness(spec, agent, root=layout.root, operator=operator_environment(), fleet_bin=fleet_bin())
-        tools = PluginHost(
-            spec,
-            agent,
-            folders=plugin_folders(layout),
-            inbox=FileInbox(agent.inbox),
-            log=log,
-            now=time.time,
-        )
-        runner = Runner(
-            spec=spec,
-            inbox=FileInbox(agent.inbox),
-            receipts=FileReceipts(agent.receipts),
-            harness=harness,
-            terminals=terminals(),
-            tree=LocalProcessTree(),
-            session_file=JsonSessionFile(agent.session),
-            bodies=FileBodies(agent.bodies),
-            screen=SessionLog(agent.session_log),
-            log=log,
-            clock=time.time,
-        )
-        link = ShimLink(tools=tools, log=log, on_link=runner.on_link, on_offered=runner.on_offered)
-        runner.join(link)
-        hooks = HookListener(port=spec.port, token=wiring.hook_token, on_hook=runner.on_hook)
-        control = ControlServer(
-            sockets.control(name), answer=runner.on_request, shim_token=wiring.shim_token, on_shim=link.serve
-        )
-        wake = WakeSocket(sockets.wake(name), runner.on_wake)
-        agent.inbox.touch(mode=0o600)
-        appended = FileWatch(agent.inbox, runner.on_wake)
-        _on_end(runner.stop)
-        await control.open()
-        wake.open()
-        appended.open()
-        try:
-            await hooks.open()
-            await tools.load()
-            harness.prepare(wiring)
-            await runner.run()
-        finally:
-            await tools.close()
-            hooks.close()
-            appended.close()
-            wake.close()
-            control.close()
-    except Exception as error:
-        _record_failure(agent.failure, log, error)
-        raise
+        await hooks.open()
+        await tools.load()
+        harness.prepare(wiring)
+        await runner.run()
     finally:
-        lock.release()
+        await tools.close()
+        hooks.close()
+        appended.close()
+        wake.close()
+        control.close()
 
 
 async def run_router(layout: FleetLayout) -> None:
@@ -233,6 +240,8 @@ async def run_router(layout: FleetLayout) -> None:
         stop = asyncio.Event()
 
         async def answer(request: Mapping[str, Any]) -> Mapping[str, Any]:
+            if stop.is_set():
+                return refusal("the router is stopping")
             if request.get("op") == "status":
                 status = dataclasses.asdict(router.status(time.time()))
                 # `state` is what is observed of the process; this is what the process says of its polling.

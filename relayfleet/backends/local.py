@@ -13,8 +13,8 @@ from relayfleet.errors import FleetError
 from relayfleet.ports import Handle
 from relayfleet.store.files import make_private_folder
 
-# Marks of an enclosing session: a daemon that is started from inside an agent is nobody's child.
-_NOT_PASSED = ("RELAYFLEET_", "CLAUDECODE", "CLAUDE_CODE_MESSAGING", "CLAUDE_CODE_SESSION", "CLAUDE_CONFIG_DIR")
+# Marks of an enclosing session: a daemon that is started from inside one is nobody's child.
+_NOT_PASSED = ("RELAYFLEET_", "CLAUDECODE", "CLAUDE_CODE_MESSAGING", "CLAUDE_CODE_SESSION")
 
 
 class LocalBackend:
@@ -26,6 +26,8 @@ class LocalBackend:
     def launch(self, argv: Sequence[str], *, folder: Path, errors: Path) -> Handle:
         """Raises FleetError when the program cannot be started."""
         env = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_PASSED)}
+        if "RELAYFLEET_AGENT" in os.environ:
+            env.pop("CLAUDE_CONFIG_DIR", None)  # the isolated one of the agent that starts another
         make_private_folder(errors.parent)
         try:
             with errors.open("wb") as said:
@@ -54,3 +56,5 @@ class LocalBackend:
         end_process(handle.pid, handle.start_time, grace_s=0.0)
         for pid in below:
             end_process(pid, time.time(), grace_s=0.0)
+        if handle.pid in self._children:
+            self._children[handle.pid].poll()  # takes note of its end, so that no zombie is left

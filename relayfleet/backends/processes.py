@@ -14,6 +14,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_DUMPABLE = 4
 _LOOK_AGAIN_S = 0.01
 _FIRM_S = 5.0
+_CLOCK_GRACE_S = 3.0
 # On Windows either signal ends the process at once.
 if sys.platform == "win32":
     _FIRM = signal.SIGTERM
@@ -66,12 +67,16 @@ def end_process(pid: int, start_time: float, *, grace_s: float) -> None:
 
 
 def is_alive(pid: int, start_time: float) -> bool:
-    """Whether `pid` is still the process that noted `start_time` as (just after) its own start."""
+    """Whether `pid` is still the process that noted `start_time` as (just after) its own start.
+
+    The system counts a process's start from a boot time that it knows to the second, and clocks are set: hence the
+    seconds of grace, within which no pid comes round again.
+    """
     import psutil
 
     try:
         process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= start_time + 1.0
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= start_time + _CLOCK_GRACE_S
     except psutil.Error:
         return False
 

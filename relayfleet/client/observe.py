@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from relayfleet.client.control import ask_all
@@ -32,7 +33,13 @@ def observe(
         sockets = sockets_of(fleet_id)
         paths = {str(name): sockets.control(name) for name, holder in holders.items() if holder is not None}
         answers = ask_all(paths, {"op": "status"}, timeout_s=timeout_s)
-    return [_status(m, layout.agent(m.name), holders[m.name], answers.get(m.name)) for m in members]
+    found = [_status(m, layout.agent(m.name), holders[m.name], answers.get(m.name)) for m in members]
+    return [_with_fault(status, m.fault) if m.fault else status for status, m in zip(found, members, strict=True)]
+
+
+def _with_fault(status: AgentStatus, fault: str) -> AgentStatus:
+    """A running agent goes on with the configuration that it was started with; it could not be started again."""
+    return replace(status, detail=f"{fault}; {status.detail}" if status.detail else fault)
 
 
 def _status(

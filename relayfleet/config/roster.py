@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from relayfleet.config.precedence import BUILT_IN, merge, unsugar
+from relayfleet.errors import ConfigError
 from relayfleet.model.agent import ROLES
 from relayfleet.model.fleet import is_fleet_id
 from relayfleet.model.layout import FleetLayout
@@ -19,7 +20,7 @@ from relayfleet.model.names import AgentName, fault_of_name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One agent, as `fleet list` shows it."""
+    """One agent, as `fleet list` shows it. `fault` is what is wrong with its config.json; the rest is unknown then."""
 
     name: AgentName
     role: str
@@ -28,6 +29,7 @@ class Member:
     port: int
     model: str | None
     repo: str | None
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,21 +46,26 @@ class _Odd(Exception):
 
 
 def read_roster(layout: FleetLayout) -> Roster:
-    """Raises ConfigError with every fault, as the full loader does."""
+    """Agents whose configuration has faults are members, too: they can be told, stopped and looked at.
+
+    Raises ConfigError when fleet.json has faults.
+    """
     try:
-        return _read(layout)
+        fleet = _object(layout.fleet_json)
+        name, fleet_id = fleet.get("name", layout.root.name), fleet.get("id")
+        if not isinstance(name, str) or not _is_id_or_none(fleet_id):
+            raise _Odd
     except _Odd:
-        return _read_fully(layout)
+        fleet, name, fleet_id = _read_fleet_fully(layout)
+    paths = sorted(p for p in layout.agents.glob("*/config.json") if not fault_of_name(p.parent.name))
+    return Roster(fleet=name, fleet_id=fleet_id, members=tuple(_read_member(p, fleet, layout) for p in paths))
 
 
-def _read(layout: FleetLayout) -> Roster:
-    fleet = _object(layout.fleet_json)
-    paths = sorted(layout.agents.glob("*/config.json"))
-    members = [_member(p.parent.name, _object(p), fleet) for p in paths if not p.parent.name.startswith(".")]
-    name, fleet_id = fleet.get("name", layout.root.name), fleet.get("id")
-    if not isinstance(name, str) or not (fleet_id is None or (isinstance(fleet_id, str) and is_fleet_id(fleet_id))):
-        raise _Odd
-    return Roster(fleet=name, fleet_id=fleet_id, members=tuple(members))
+def _read_member(path: Path, fleet: dict[str, Any], layout: FleetLayout) -> Member:
+    try:
+        return _member(path.parent.name, _object(path), fleet)
+    except _Odd:
+        return _read_member_fully(layout, AgentName(path.parent.name))
 
 
 def _object(path: Path) -> dict[str, Any]:
@@ -91,20 +98,33 @@ def _member(name: str, own: dict[str, Any], fleet: dict[str, Any]) -> Member:
     return Member(name=AgentName(name), role=role, backend=backend, host=host, port=port, model=model, repo=repo)
 
 
-def _read_fully(layout: FleetLayout) -> Roster:
-    from relayfleet.config.load import load_all
+def _is_id_or_none(value: object) -> bool:
+    return value is None or (isinstance(value, str) and is_fleet_id(value))
 
-    loaded = load_all(layout)
-    members = [
-        Member(
-            name=spec.name,
-            role=spec.role,
-            backend=spec.runtime.backend,
-            host=spec.runtime.host,
-            port=spec.port,
-            model=spec.claude.model,
-            repo=spec.repo,
+
+def _read_fleet_fully(layout: FleetLayout) -> tuple[dict[str, Any], str, str | None]:
+    """What the quick way found odd is right (and then said in full), or a fault."""
+    from relayfleet.config.load import load_fleet
+
+    fleet = load_fleet(layout)
+    return json.loads(layout.fleet_json.read_bytes()), fleet.name, fleet.id
+
+
+def _read_member_fully(layout: FleetLayout, name: AgentName) -> Member:
+    from relayfleet.config.load import load_agent
+
+    try:
+        spec = load_agent(layout, name)
+    except ConfigError as error:
+        return Member(
+            name=name, role="?", backend="?", host=None, port=0, model=None, repo=None, fault="; ".join(error.faults)
         )
-        for spec in loaded.agents
-    ]
-    return Roster(fleet=loaded.fleet.name, fleet_id=loaded.fleet.id, members=tuple(members))
+    return Member(
+        name=spec.name,
+        role=spec.role,
+        backend=spec.runtime.backend,
+        host=spec.runtime.host,
+        port=spec.port,
+        model=spec.claude.model,
+        repo=spec.repo,
+    )

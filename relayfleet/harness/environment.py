@@ -49,6 +49,8 @@ def session_environment(
         env["ANTHROPIC_BASE_URL"] = spec.claude.endpoint.url
     if claude_config is not None:
         env["CLAUDE_CONFIG_DIR"] = str(claude_config)
+    elif operator.get("CLAUDE_CONFIG_DIR"):
+        env["CLAUDE_CONFIG_DIR"] = operator["CLAUDE_CONFIG_DIR"]
     return env | {
         "DISABLE_AUTOUPDATER": "1",
         "PATH": f"{fleet_bin}:{env.get('PATH', '/usr/local/bin:/usr/bin:/bin')}",

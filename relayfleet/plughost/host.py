@@ -45,7 +45,7 @@ class PluginHost:
         for name, config in self._spec.plugins.items():
             try:
                 tools = await self._set_up(name, config)
-            except Exception as error:  # noqa: BLE001 - a plugin is somebody else's code: it may raise anything
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody else's code: it may raise anything
                 self._log.error("plugin.failed", f"plugin {name!r} failed: {error}", trace=error, plugin=name)
                 continue
             taken = set(tools) & set(self._tools)
@@ -110,7 +110,7 @@ class PluginHost:
                 result = await result
         except FleetError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._log.error("plugin.tool_failed", f"tool {name!r} raised: {error}", trace=error, tool=name)
             raise FleetError(f"call tool {name!r}", f"{type(error).__name__}: {error}") from error
         return result if isinstance(result, str) else json.dumps(result, ensure_ascii=False, default=str)

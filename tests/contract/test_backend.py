@@ -65,7 +65,7 @@ def test_it_is_detached_and_nobodys_child(tmp_path: Path, monkeypatch: pytest.Mo
     backend = LocalBackend()
     code = "import os,sys,time; print(os.getsid(0)==os.getpid(), os.getcwd(), flush=True); time.sleep(60)"
     handle = backend.launch([sys.executable, "-c", code], folder=tmp_path, errors=tmp_path / "err")
-    until(lambda: (tmp_path / "err").read_text())
+    until((tmp_path / "err").read_text)
     assert (tmp_path / "err").read_text().split() == ["True", str(tmp_path)]
     environ = psutil.Process(handle.pid).environ()
     assert environ["KEPT"] == "x"

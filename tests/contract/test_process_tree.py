@@ -92,14 +92,9 @@ class RealFamily:
         return self.process.stdout.readline().strip()
 
     def grow(self, kind: str) -> None:
+        expected = len(self.living()) + (2 if kind == "family" else 1)
         self.ask("grow", kind)
-        expected = 2 if kind == "family" else 1
-        before = self.grown
-        until(lambda: self.left() >= before + expected)
-
-    @property
-    def grown(self) -> int:
-        return len(self.living()) - 1 if self.living() else 0
+        until(lambda: len(self.living()) == expected)
 
     def leave_behind(self, session_id: str) -> None:
         stray = subprocess.Popen(

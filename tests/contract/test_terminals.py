@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,7 +16,19 @@ from relayfleet.harness.terminal import terminals
 from relayfleet.ports import Terminal, Terminals
 from relayfleet.testing import MemoryTerminal, MemoryTerminals
 
-STUBBORN = "import signal,sys;signal.signal(15,signal.SIG_IGN);signal.signal(1,signal.SIG_IGN);print('up',flush=True);sys.stdin.read()"
+STUBBORN = """
+import signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+print("up", flush=True)
+sys.stdin.read()
+"""
+LOOKS_AROUND = """
+import os
+# Python itself adds LC_CTYPE in a locale of ASCII.
+own = set(os.environ) - {"LC_CTYPE"} == {"A"}
+print(os.isatty(0), os.getsid(0) == os.getpid(), os.getcwd(), own, *os.get_terminal_size())
+"""
 
 
 def echo(terminal: MemoryTerminal) -> None:
@@ -164,9 +175,8 @@ async def test_a_program_that_is_not_there_is_named(kind: Kind, tmp_path: Path) 
 
 async def test_a_real_program_has_a_terminal_of_its_own_and_only_the_given_environment(tmp_path: Path) -> None:
     run = Run()
-    code = "import os,sys;print(os.isatty(0),os.getsid(0)==os.getpid(),os.getcwd(),set(os.environ)-{'LC_CTYPE'}=={'A'},*os.get_terminal_size())"
     terminal = terminals().spawn(
-        [shutil.which("python3") or sys.executable, "-I", "-S", "-c", code],
+        [sys.executable, "-I", "-S", "-c", LOOKS_AROUND],
         cwd=tmp_path,
         env={"A": "1"},
         on_output=run.on_output,

@@ -94,7 +94,9 @@ def test_a_child_does_not_inherit_it(tmp_path: Path) -> None:
     path = tmp_path / "a.lock"
     lock = FileLock(path)
     lock.acquire()
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], stdin=subprocess.PIPE, close_fds=False) as child:
+    with subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)"], stdin=subprocess.PIPE, close_fds=False
+    ) as child:
         lock.release()
         until(lambda: holder_of(path) is None)  # the kernel closes what an exec leaves behind a moment later
         child.kill()
