@@ -30,7 +30,7 @@ class LocalBackend:
             env.pop("CLAUDE_CONFIG_DIR", None)  # the isolated one of the agent that starts another
         make_private_folder(errors.parent)
         try:
-            with errors.open("wb") as said:
+            with open(errors, "wb", opener=_private) as said:
                 process = subprocess.Popen(
                     argv,
                     cwd=folder,
@@ -58,3 +58,7 @@ class LocalBackend:
             end_process(pid, time.time(), grace_s=0.0)
         if handle.pid in self._children:
             self._children[handle.pid].poll()  # takes note of its end, so that no zombie is left
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

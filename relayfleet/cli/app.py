@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from relayfleet import __version__
-from relayfleet.cli.entry import USAGE, run
+from relayfleet.cli.entry import INTERRUPTED, USAGE, run
 from relayfleet.cli.output import emit, say
 from relayfleet.cli.quick import Call
 from relayfleet.cli.table import GROUPS, VERBS, Arg, Opt, Verb
@@ -54,6 +54,8 @@ def main(argv: list[str]) -> int:
     command = typer.main.get_command(build())
     try:
         code = command.main(argv, prog_name="fleet", standalone_mode=False)
+    except SystemExit:  # Typer's answer to a reader that went away
+        raise BrokenPipeError from None
     except typer.Exit as stop:
         return stop.exit_code
     except typer.Abort:
@@ -68,6 +70,8 @@ def main(argv: list[str]) -> int:
         say(f"fleet: cannot read the command line: {words}")
         say(f"hint: see `{path} --help`")
         return USAGE
+    if code == INTERRUPTED:  # Typer's answer to Ctrl-C
+        raise KeyboardInterrupt
     return int(code or 0)
 
 

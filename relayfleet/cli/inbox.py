@@ -11,6 +11,7 @@ from relayfleet.cli.context import Context
 from relayfleet.cli.output import emit_json, say, table
 from relayfleet.cli.selection import select
 from relayfleet.config.roster import read_roster
+from relayfleet.errors import UsageError
 from relayfleet.model.entry import Entry
 from relayfleet.model.receipt import Receipt, state_of
 from relayfleet.model.turn import sender_of
@@ -22,9 +23,11 @@ from relayfleet.store.receipts import read_receipts
 def run(ctx: Context, *, agent: str, limit: int) -> int:
     """--json: {"version": 1, "entries": [{"id", "ts", "source", "body", "metadata", "state", "attempts", "via",
     "history": [{"state", "ts", "via", "attempt", "detail"}], "replies": [{"ts", "text"}]}]}; times in seconds, UTC."""
+    if limit < 1:
+        raise UsageError(f"show {limit} entries", "--limit is at least 1", hint="leave it out for the newest 50")
     select(read_roster(ctx.layout), doing="show the inbox of", names=(agent,), everyone=False, role=None)
     layout = ctx.layout.agent(agent)
-    entries = read_entries(layout.inbox)[-max(1, limit) :]
+    entries = read_entries(layout.inbox)[-limit:]
     history: defaultdict[str, list[Receipt]] = defaultdict(list)
     for receipt in read_receipts(layout.receipts):
         history[receipt.id].append(receipt)

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import IO
+from typing import TextIO
 
 _KEPT = {0x09, 0x0A}
 # C0 and C1 controls, DEL, and the marks that turn text around (Unicode bidirectional controls).
@@ -19,8 +19,9 @@ def safe(text: str) -> str:
     return text.translate(_REPLACED)
 
 
-def _write(stream: IO[str], text: str) -> None:
-    print(text, file=stream, flush=True)
+def _write(stream: TextIO, text: str) -> None:
+    encoding = stream.encoding or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
 
 
 def emit(text: str) -> None:

@@ -205,7 +205,8 @@ class Scaffolder:
         with self.lock():
             agent = self.layout.agent(name)
             if fault_of_name(name) or not agent.dir.is_dir():
-                raise UnknownAgent(doing, name)
+                known = sorted(path.parent.name for path in self.layout.agents.glob("*/config.json"))
+                raise UnknownAgent(doing, name, known=tuple(known))
             pid = self.holder(agent.runner_lock)
             if pid is not None:
                 raise FleetError(doing, f"it is running (process {pid})", hint=f"stop it first: `fleet stop {name}`")

@@ -142,7 +142,8 @@ class Runner:
         """What was observed of the session, for `fleet status`."""
         state: str = self._state.phase
         if state == "down":
-            state = "failed" if self._deaths >= _DEATHS_BEFORE_READY else "starting"
+            # One that never was ready is given up for good: then the lock is free, and the reason is on disk.
+            state = "failed" if self._ready and self._deaths >= _DEATHS_BEFORE_READY else "starting"
         elif not self._ready:
             state = "starting"
         return {
@@ -178,7 +179,7 @@ class Runner:
         self._exited.clear()
         resume = self.harness.has_transcript(self._session_id)
         self._state = replace(self._state, phase="starting", since=self.clock())
-        self._started, self._ready = self.clock(), False
+        self._started, self._ready, self._detail = self.clock(), False, ""
         self._terminal = self.terminals.spawn(
             self.harness.command(self._session_id, resume=resume),
             cwd=self.harness.folder,
@@ -218,7 +219,7 @@ class Runner:
 
     def _on_exit(self, code: int) -> None:
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-        self._detail = how if self._ready else f"{how}; {self._detail}"
+        self._detail = how if self._ready or not self._detail else f"{how}; {self._detail}"
         self._exited.set()
 
     async def _end_session(self) -> None:

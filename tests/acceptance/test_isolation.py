@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -158,7 +157,6 @@ def test_a_credential_that_cannot_be_had_fails_the_start_by_name_and_without_its
 
 
 def test_the_files_of_an_agent_are_its_users_alone(scripted: Fleet) -> None:
-    os.umask(0o022)
     scripted.run("new-agent", "coder")
     scripted.run("start", "coder")
     scripted.tell("coder", "hello")
