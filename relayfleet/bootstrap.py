@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from relayfleet.fleet.router_lifecycle import RouterLifecycle
     from relayfleet.fleet.scaffold import Scaffolder
     from relayfleet.model.layout import AgentLayout, FleetLayout
-    from relayfleet.ports import Log
+    from relayfleet.ports.log import Log
     from relayfleet.sources.github.source import GitHubSource
 
 
@@ -139,7 +139,7 @@ async def _run_agent(layout: FleetLayout, agent: AgentLayout, log: Log) -> None:
     from relayfleet.harness.screen import SessionLog
     from relayfleet.harness.terminal import terminals
     from relayfleet.plughost.host import PluginHost
-    from relayfleet.ports import Wiring
+    from relayfleet.ports.session import Wiring
     from relayfleet.runner.control import ControlServer, WakeSocket
     from relayfleet.runner.daemon import Runner
     from relayfleet.runner.hooks import HookListener

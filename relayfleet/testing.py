@@ -17,7 +17,12 @@ from relayfleet.model.entry import MAX_BODY_BYTES, Entry
 from relayfleet.model.names import SessionId
 from relayfleet.model.receipt import Receipt
 from relayfleet.model.status import AgentStatus
-from relayfleet.ports import GhAnswer, Handle, Look, Ran, Round, Sighting, Terminal, Tool, Wiring
+from relayfleet.ports.daemon import Handle
+from relayfleet.ports.github import GhAnswer
+from relayfleet.ports.machine import Ran
+from relayfleet.ports.session import Sighting, Terminal, Wiring
+from relayfleet.ports.source import Look, Round
+from relayfleet.ports.tool import Tool
 from relayfleet.store.disk import LocalDisk
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from relayfleet.backends.processes import descendants, end_process, is_alive
 from relayfleet.errors import FleetError
-from relayfleet.ports import Handle
+from relayfleet.ports.daemon import Handle
 from relayfleet.store.files import make_private_folder
 
 # Marks of an enclosing session: a daemon that is started from inside one is nobody's child.

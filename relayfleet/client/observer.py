@@ -9,7 +9,7 @@ from relayfleet.client.observe import observe
 from relayfleet.config.roster import Member
 from relayfleet.model.layout import FleetLayout
 from relayfleet.model.status import AgentStatus
-from relayfleet.ports import Handle
+from relayfleet.ports.daemon import Handle
 from relayfleet.store.lock import holder_of
 from relayfleet.store.sockets import sockets_of
 

@@ -25,6 +25,7 @@ import signal  # noqa: E402
 import socket  # noqa: E402
 import subprocess  # noqa: E402
 import time  # noqa: E402
+import tty  # noqa: E402
 from typing import Any  # noqa: E402
 
 _DIRECTIVE = re.compile(r"\[\[(sleep|tool|exit)\s+(.*?)\]\]", re.S)
@@ -204,6 +205,8 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
     session = Session(given.get("--resume") or given["--session-id"], settings, servers)
+    if os.isatty(0):
+        tty.setcbreak(0)  # Esc comes by itself, without a line end
     resumed = "--resume" in given
     if resumed != os.path.exists(session.transcript):
         print("No conversation found" if resumed else "Session ID is already in use", file=sys.stderr)

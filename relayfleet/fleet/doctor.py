@@ -12,7 +12,7 @@ from relayfleet.fleet.doctor_programs import check_claude, check_gh, check_proxi
 from relayfleet.fleet.doctor_sessions import check_plugins, check_ports, check_sessions, check_wanted
 from relayfleet.fleet.finding import Finding
 from relayfleet.model.layout import FleetLayout
-from relayfleet.ports import Machine
+from relayfleet.ports.machine import Machine
 
 
 def diagnose(

@@ -10,7 +10,7 @@ from pathlib import Path
 from relayfleet.fleet.finding import Finding, broken, ok, warning
 from relayfleet.model.agent import AgentSpec
 from relayfleet.model.layout import FleetLayout
-from relayfleet.ports import Machine
+from relayfleet.ports.machine import Machine
 
 _MB = 1024 * 1024
 _MUCH_BYTES = 2048 * _MB

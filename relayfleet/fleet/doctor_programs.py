@@ -11,7 +11,7 @@ from relayfleet.model.agent import AgentSpec, Claude
 from relayfleet.model.claude_version import TESTED, fault_of_version, is_newer_than_tested, version_in
 from relayfleet.model.fleet import FleetConfig
 from relayfleet.model.route import Gate
-from relayfleet.ports import Machine
+from relayfleet.ports.machine import Machine
 
 _PYTHON = (3, 11)
 _GH_TESTED = (2, 23, 0)

@@ -10,7 +10,7 @@ from pathlib import Path
 from relayfleet.fleet.finding import Finding, broken, ok, warning
 from relayfleet.model.agent import AgentSpec
 from relayfleet.model.layout import FleetLayout
-from relayfleet.ports import Machine
+from relayfleet.ports.machine import Machine
 
 _INHERITED = ("CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY")
 _KEYS = (*_INHERITED, "ANTHROPIC_AUTH_TOKEN")

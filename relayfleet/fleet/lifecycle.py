@@ -10,7 +10,7 @@ from relayfleet.fleet.plan import fault_of_spec, plan_start, plan_stop
 from relayfleet.model.agent import AgentSpec
 from relayfleet.model.layout import FleetLayout
 from relayfleet.model.status import UP, AgentStatus
-from relayfleet.ports import AgentFiles, Backend, Handle, Observer
+from relayfleet.ports.daemon import AgentFiles, Backend, Handle, Observer
 
 # Sessions that come up at once: each is a busy process for a moment, more of them only wait for one another.
 _AT_ONCE = 6

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from relayfleet.fleet.lifecycle import Outcome
 from relayfleet.model.layout import FleetLayout
-from relayfleet.ports import Backend, Handle
+from relayfleet.ports.daemon import Backend, Handle
 
 _READY_WITHIN_S = 20.0
 _STOP_WITHIN_S = 10.0

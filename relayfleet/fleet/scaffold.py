@@ -30,7 +30,7 @@ from relayfleet.model.agent import Role
 from relayfleet.model.fleet import FLEET_ID_DIGITS, FleetConfig
 from relayfleet.model.layout import AgentLayout, FleetLayout
 from relayfleet.model.names import AgentName, fault_of_name
-from relayfleet.ports import Disk
+from relayfleet.ports.machine import Disk
 
 _FLEET_KEYS = ("$schema", "version", "id", "name", "defaults", "roles", "hosts", "gateway", "github", "ports")
 _STAGE = ".new-"

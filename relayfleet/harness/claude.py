@@ -23,7 +23,7 @@ from relayfleet.model.agent import AgentSpec
 from relayfleet.model.claude_version import fault_of_version
 from relayfleet.model.layout import AgentLayout
 from relayfleet.model.names import SessionId
-from relayfleet.ports import Sighting, Wiring
+from relayfleet.ports.session import Sighting, Wiring
 from relayfleet.store.files import make_private_folder, write_atomic
 from relayfleet.wire.shim import RUNNER_SOCKET, RUNNER_TOKEN
 

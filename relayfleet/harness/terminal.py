@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from relayfleet.errors import FleetError
-from relayfleet.ports import Terminal, Terminals
+from relayfleet.ports.session import Terminal, Terminals
 
 ROWS, COLUMNS = 50, 160
 _READ = 1 << 16

@@ -10,7 +10,7 @@ from pathlib import Path
 from winpty import PtyProcess  # type: ignore[import-not-found,unused-ignore]
 
 from relayfleet.errors import FleetError
-from relayfleet.ports import Terminal
+from relayfleet.ports.session import Terminal
 
 ROWS, COLUMNS = 50, 160
 

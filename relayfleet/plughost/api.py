@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from relayfleet.model.entry import Entry, new_entry_id
 from relayfleet.plughost.schema import schema_of
-from relayfleet.ports import Inbox, Tool
+from relayfleet.ports.delivery import Inbox
+from relayfleet.ports.tool import Tool
 
 F = TypeVar("F", bound=Callable[..., Any])
 Function = Callable[..., Any | Awaitable[Any]]

@@ -15,7 +15,9 @@ from relayfleet.model.layout import AgentLayout
 from relayfleet.plughost.api import Function, PluginApi
 from relayfleet.plughost.discover import find_plugin, import_plugin
 from relayfleet.plughost.schema import fault_of_arguments
-from relayfleet.ports import Inbox, Log, Tool
+from relayfleet.ports.delivery import Inbox
+from relayfleet.ports.log import Log
+from relayfleet.ports.tool import Tool
 
 
 class PluginHost:
@@ -76,7 +78,7 @@ class PluginHost:
         return api.tools
 
     def _spawn(self, plugin: str, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        task = asyncio.get_running_loop().create_task(coro, name=f"plugin {plugin}")
+        task = asyncio.get_running_loop().create_task(_without_exit(coro), name=f"plugin {plugin}")
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._over(plugin, done))
         return task
@@ -114,3 +116,11 @@ class PluginHost:
             self._log.error("plugin.tool_failed", f"tool {name!r} raised: {error}", trace=error, tool=name)
             raise FleetError(f"call tool {name!r}", f"{type(error).__name__}: {error}") from error
         return result if isinstance(result, str) else json.dumps(result, ensure_ascii=False, default=str)
+
+
+async def _without_exit(coro: Coroutine[Any, Any, Any]) -> Any:
+    """asyncio lets a SystemExit of a task end the whole loop: that of a plugin ends the plugin's task only."""
+    try:
+        return await coro
+    except SystemExit as error:
+        raise RuntimeError(f"it called sys.exit({error.code!r})") from error

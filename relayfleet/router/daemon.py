@@ -13,7 +13,11 @@ import random
 from relayfleet.errors import FleetError, StorageFailed
 from relayfleet.model.route import Gate
 from relayfleet.model.watch import Watch
-from relayfleet.ports import Budget, Clock, Cursor, Failure, Log, Source, Transport
+from relayfleet.ports.clock import Clock
+from relayfleet.ports.cursor import Cursor
+from relayfleet.ports.delivery import Transport
+from relayfleet.ports.log import Log
+from relayfleet.ports.source import Budget, Failure, Source
 from relayfleet.router.deliver import Deliverer
 from relayfleet.router.poll import Polled, Poller
 from relayfleet.router.schedule import BackOff, back_off, due_watches, next_poll, pause_until

@@ -13,7 +13,11 @@ from dataclasses import dataclass, field
 
 from relayfleet.errors import FleetError
 from relayfleet.model.names import EntryId
-from relayfleet.ports import Clock, Cursor, Failure, Log, Owed, Transport
+from relayfleet.ports.clock import Clock
+from relayfleet.ports.cursor import Cursor, Owed
+from relayfleet.ports.delivery import Transport
+from relayfleet.ports.log import Log
+from relayfleet.ports.source import Failure
 from relayfleet.router.schedule import BackOff, back_off
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from relayfleet.model.event import Event, Item, content_of, key_of
 from relayfleet.model.filter import Filter, matches_filter
 from relayfleet.model.watch import Watch, fingerprint_of
-from relayfleet.ports import Member, Sight, WatchChange
+from relayfleet.ports.cursor import Member, WatchChange
+from relayfleet.ports.source import Sight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

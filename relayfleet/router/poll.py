@@ -11,7 +11,9 @@ from relayfleet.model.filter import Filter, parse_filter
 from relayfleet.model.gate import Verdict, judge
 from relayfleet.model.route import Gate
 from relayfleet.model.watch import Watch, fingerprint_of
-from relayfleet.ports import Cursor, Failure, Held, Log, Look, Owed, Round, Sight, Source
+from relayfleet.ports.cursor import Cursor, Held, Owed
+from relayfleet.ports.log import Log
+from relayfleet.ports.source import Failure, Look, Round, Sight, Source
 from relayfleet.router.detect import Detection, detect
 from relayfleet.router.entry import entry_of
 

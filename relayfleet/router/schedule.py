@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from relayfleet.ports import Failure
+from relayfleet.ports.source import Failure
 
 RETRY_S = 1.0
 MOST_RETRY_S = 60.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from relayfleet.model.event import Kind
-from relayfleet.ports import Budget
+from relayfleet.ports.source import Budget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

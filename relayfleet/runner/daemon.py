@@ -17,7 +17,9 @@ from relayfleet.model.agent import AgentSpec
 from relayfleet.model.names import EntryId, SessionId
 from relayfleet.model.receipt import ENTRY_STATES, Receipt
 from relayfleet.model.turn import id_in_frame, render
-from relayfleet.ports import Harness, Inbox, Log, ProcessTree, Receipts, SessionFile, Terminal, Terminals
+from relayfleet.ports.delivery import Inbox, Receipts
+from relayfleet.ports.log import Log
+from relayfleet.ports.session import Harness, ProcessTree, SessionFile, Terminal, Terminals
 from relayfleet.runner import session as s
 from relayfleet.runner.entries import Entries
 from relayfleet.runner.shim_link import ShimLink
@@ -91,6 +93,10 @@ class Runner:
 
     def on_link(self, up: bool) -> None:
         self._feed(s.Linked(up))
+        if not up and self._ready and self._terminal is not None and not self._stop.is_set():
+            # Claude Code starts a dead MCP server no more, so nothing would ever reach this session again.
+            self.log.warning("session.cut_off", "its shim is gone: the session is started anew")
+            self._terminal.terminate()
         self._look_soon()
 
     def on_offered(self, entry_id: str, error: str) -> None:

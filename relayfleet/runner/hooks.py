@@ -50,8 +50,10 @@ class HookListener:
         connection = h11.Connection(h11.SERVER, max_incomplete_event_size=64 * 1024)
         try:
             async with asyncio.timeout(_READ_TIMEOUT_S):
-                request, body = await _read_request(connection, reader)
-            status, answer = self._answer(request, body)
+                request = await _read_head(connection, reader)
+                refused = self._refuse(request)
+                body = b"" if refused else await _read_body(connection, reader)
+            status, answer = refused or self._answer(body)
             _send(connection, writer, status, answer)
             await writer.drain()
         except (h11.ProtocolError, TimeoutError, ConnectionError):
@@ -59,7 +61,8 @@ class HookListener:
         finally:
             writer.close()
 
-    def _answer(self, request: h11.Request, body: bytes) -> tuple[int, Mapping[str, Any]]:
+    def _refuse(self, request: h11.Request) -> tuple[int, Mapping[str, Any]] | None:
+        """Judged before the body is read: a stranger is not to fill our memory."""
         headers = {name.lower(): value for name, value in request.headers}
         if headers.get(b"host", b"").decode("latin-1") not in (f"127.0.0.1:{self._port}", f"localhost:{self._port}"):
             return 421, {"error": "this listener is reached as 127.0.0.1 only"}
@@ -68,6 +71,9 @@ class HookListener:
             return 401, {"error": "a bearer token is needed"}
         if request.method != b"POST":
             return 405, {"error": "hooks are posted"}
+        return None
+
+    def _answer(self, body: bytes) -> tuple[int, Mapping[str, Any]]:
         if len(body) > MAX_BODY:
             return 413, {"error": "the body is too large"}
         try:
@@ -79,26 +85,28 @@ class HookListener:
         return 200, self._on_hook(payload)
 
 
-async def _read_request(connection: h11.Connection, reader: asyncio.StreamReader) -> tuple[h11.Request, bytes]:
-    request: h11.Request | None = None
+async def _read_head(connection: h11.Connection, reader: asyncio.StreamReader) -> h11.Request:
+    while (event := connection.next_event()) is h11.NEED_DATA:
+        connection.receive_data(await reader.read(1 << 16))
+    if not isinstance(event, h11.Request):
+        raise ConnectionResetError
+    return event
+
+
+async def _read_body(connection: h11.Connection, reader: asyncio.StreamReader) -> bytes:
+    """At most a little more than MAX_BODY bytes; what is longer is left unread."""
     body = bytearray()
-    while True:
+    while len(body) <= MAX_BODY:
         event = connection.next_event()
         if event is h11.NEED_DATA:
             connection.receive_data(await reader.read(1 << 16))
-        elif isinstance(event, h11.Request):
-            request = event
         elif isinstance(event, h11.Data):
             body += event.data
-            if len(body) > MAX_BODY:
-                break
         elif isinstance(event, h11.EndOfMessage):
             break
         else:
             raise ConnectionResetError
-    if request is None:
-        raise ConnectionResetError
-    return request, bytes(body)
+    return bytes(body)
 
 
 def _send(connection: h11.Connection, writer: asyncio.StreamWriter, status: int, answer: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relayfleet import __version__
-from relayfleet.ports import Tool
+from relayfleet.ports.tool import Tool
 
 SERVER = "relayfleet"
 PROTOCOLS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")

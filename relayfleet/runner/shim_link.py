@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from relayfleet.errors import FleetError
-from relayfleet.ports import Log, ToolHost
+from relayfleet.ports.log import Log
+from relayfleet.ports.tool import ToolHost
 from relayfleet.runner.mcp import ToolCall, answer, channel_notification, tool_answer
 from relayfleet.wire.shim import ANSWER, MESSAGE, decode_answer, encode_message, encode_offer
 

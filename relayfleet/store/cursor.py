@@ -20,7 +20,7 @@ from relayfleet.errors import FleetError, StorageFailed
 from relayfleet.model.entry import decode_entry, encode_entry
 from relayfleet.model.names import EntryId
 from relayfleet.model.watch import Progress
-from relayfleet.ports import CursorCounts, Held, Member, Owed, WatchChange
+from relayfleet.ports.cursor import CursorCounts, Held, Member, Owed, WatchChange
 
 SCHEMA_VERSION = 1
 KEEP_SETTLED_S = 30 * 86_400.0

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 # inotify(7)
 _IN_MODIFY, _IN_ATTRIB, _IN_MOVE_SELF, _IN_DELETE_SELF = 0x2, 0x4, 0x800, 0x400
@@ -26,6 +27,7 @@ class FileWatch:
         self._on_change = on_change
         self._fd = -1
         self._inode = 0
+        self._libc: Any = None
 
     def open(self) -> None:
         """Does nothing where it cannot be done."""

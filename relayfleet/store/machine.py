@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from relayfleet.errors import FleetError
-from relayfleet.ports import Ran
+from relayfleet.ports.machine import Ran
 from relayfleet.store.lock import holder_of
 
 

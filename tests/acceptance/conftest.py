@@ -104,8 +104,9 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
     made = Fleet(root)
     made.run("init", "--name", "test")
     yield made
-    made.run("router", "stop", code=None)
-    made.run("stop", "--all", code=None)
+    if made.processes():
+        made.run("router", "stop", code=None)
+        made.run("stop", "--all", code=None)
     left = made.processes()
     for process in left:
         process.kill()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import signal
 import socket
 import subprocess
@@ -58,14 +59,20 @@ class Desk:
         return found
 
 
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("made-once")
+    assert main(["--root", str(root), "init"]) == 0
+    assert main(["--root", str(root), "new-agent", "coder"]) == 0
+    return root
+
+
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
+def desk(made_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
+    shutil.copytree(made_once, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RELAYFLEET_ROOT", str(tmp_path))
-    made = Desk(tmp_path, capsys)
-    made("init", code=0)
-    made("new-agent", "coder", code=0)
-    return made
+    return Desk(tmp_path, capsys)
 
 
 # ---- words

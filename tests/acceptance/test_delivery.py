@@ -89,7 +89,7 @@ def test_a_refused_model_request_is_a_failed_entry(real: Fleet) -> None:
 
 
 @pytest.mark.parametrize("first_turn", [False, True])
-@pytest.mark.parametrize("victim", ["runner", "session"])
+@pytest.mark.parametrize("victim", ["runner", "session", "shim"])
 def test_kill_9_loses_nothing_and_keeps_the_conversation(
     real: Fleet, model: ModelStandin, victim: str, first_turn: bool
 ) -> None:
@@ -99,8 +99,11 @@ def test_kill_9_loses_nothing_and_keeps_the_conversation(
         real.tell("coder", "the word is heron")
         real.wait_for("coder", "handled")
     before = real.status("coder")
-    session = next(p for p in psutil.Process(before["pid"]).children() if "claude" in " ".join(p.cmdline()))
-    (psutil.Process(before["pid"]) if victim == "runner" else session).send_signal(signal.SIGKILL)
+    runner = psutil.Process(before["pid"])
+    alive = [p for p in runner.children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
+    session = next(p for p in alive if before["session_id"] in p.cmdline())
+    shim = next(p for p in alive if "shim.py" in p.cmdline()[-1])
+    {"runner": runner, "session": session, "shim": shim}[victim].send_signal(signal.SIGKILL)
     until(lambda: not session.is_running() or session.status() == psutil.STATUS_ZOMBIE)
     real.tell("coder", "after the kill")
     if victim == "runner":

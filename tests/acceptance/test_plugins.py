@@ -1,4 +1,4 @@
-"""Plugins in a running agent: their tools reach the session, what they emit becomes a turn, one that fails harms none."""
+"""Plugins in a running agent: tools reach the session, what is emitted becomes a turn, one that fails harms none."""
 
 from __future__ import annotations
 
@@ -99,27 +99,29 @@ def test_an_agent_answers_another(coder: Fleet) -> None:
 
 
 def test_an_entry_that_the_agent_gives_up_is_failed_with_its_reason(coder: Fleet) -> None:
+    hopeless = "a" * 16
+    mark = json.dumps({"entry_id": hopeless, "reason": "no access to that repository"})
+    coder.tell("coder", f"[[tool mark_failed {mark}]]")
+    inbox = coder.root / "agents" / "coder" / "state" / "inbox.jsonl"
+    with inbox.open("a") as file:
+        file.write(json.dumps({"id": hopeless, "ts": 2, "source": "operator", "body": "hopeless"}) + "\n")
     coder.run("start", "coder")
-    plan = {"entry_id": "MINE", "reason": "no access to that repository"}
-    own = coder.tell("coder", "[[sleep 60]] hopeless")
+    (given_up,) = coder.wait_for("coder", "failed")
+    assert given_up["id"] == hopeless
+    assert [(h["state"], h["detail"]) for h in given_up["history"]] == [("failed", "no access to that repository")]
+    assert given_up["via"] == "tool"
+    coder.wait_for("coder", "handled")
+
+
+def test_an_interrupted_turn_is_failed_and_the_next_goes_on(coder: Fleet) -> None:
+    coder.run("start", "coder")
+    coder.tell("coder", "[[sleep 60]] long")
     coder.wait_for("coder", "seen")
-    waiting = coder.tell("coder", "never offered")
+    coder.tell("coder", "next")
+    until(lambda: coder.status("coder")["state"] == "busy")
     coder.run("interrupt", "coder")
     coder.wait_for("coder", "handled")
-    assert [(e["id"], e["state"]) for e in coder.entries("coder")] == [(own, "failed"), (waiting, "handled")]
-    coder.run("stop", "coder")
-    later = coder.tell("coder", "to be given up")
-    first = coder.tell("coder", "x")
-    assert first != later
-    mark = json.dumps({**plan, "entry_id": later})
-    path = coder.root / "agents" / "coder" / "state" / "inbox.jsonl"
-    lines = path.read_text().splitlines()
-    giver = {**json.loads(lines[-1]), "body": f"[[tool mark_failed {mark}]]"}
-    path.write_text("\n".join([*lines[:-2], json.dumps(giver), lines[-2]]) + "\n")
-    coder.run("start", "coder")
-    coder.wait_for("coder", "failed", count=2)
-    given_up = next(e for e in coder.entries("coder") if e["id"] == later)
-    assert [h["state"] for h in given_up["history"]] == ["failed"]
-    assert given_up["history"][0]["detail"] == "no access to that repository"
-    assert given_up["via"] == "tool"
-    assert coder.wait_for("coder", "handled", count=2)
+    first, second = coder.entries("coder")
+    assert (first["state"], first["history"][-1]["detail"]) == ("failed", "interrupted")
+    assert second["state"] == "handled"
+    assert "no turn is under way" in coder.run("interrupt", "coder", code=1).stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psutil
 import pytest
@@ -35,12 +36,13 @@ def test_the_runner_is_killed_again_and_again_and_nothing_is_lost(coder: Fleet, 
     coder.run("start", "coder")
     session_id = coder.status("coder")["session_id"]
     for round_number in range(2):
-        coder.tell("coder", f"[[sleep 0.3]] before {round_number}")
+        pid = coder.status("coder")["pid"]
+        coder.tell("coder", f"[[sleep 0.8]] before {round_number}")
         if when == "busy":
             coder.wait_for("coder", "seen")
         else:
             coder.wait_for("coder", "handled", count=2 * round_number + 1)
-        psutil.Process(coder.status("coder")["pid"]).kill()
+        psutil.Process(pid).kill()
         until(lambda: coder.status("coder")["state"] == "failed")
         coder.tell("coder", f"after {round_number}")
         coder.run("start", "coder")
@@ -59,18 +61,16 @@ def test_a_session_that_dies_comes_back_with_its_conversation(coder: Fleet) -> N
     coder.wait_for("coder", "handled")
     coder.tell("coder", "[[exit 3]]")
     coder.tell("coder", "after the death")
-    until(
-        lambda: (
-            coder.states("coder")[2] in ("handled", "queued")
-            and any(line["action"] == "session.died" for line in coder.log("coder"))
-        )
-    )
-    started = [line for line in coder.log("coder") if line["action"] == "session.started"]
-    assert started[0]["resume"] is False
-    until(lambda: len([1 for line in coder.log("coder") if line["action"] == "session.started"]) >= 2)
-    started = [line for line in coder.log("coder") if line["action"] == "session.started"]
-    assert started[1]["resume"] is True
-    assert started[1]["session_id"] == started[0]["session_id"]
+
+    def started() -> list[dict[str, Any]]:
+        return [line for line in coder.log("coder") if line["action"] == "session.started"]
+
+    until(lambda: len(started()) == 2)
+    first, second = started()
+    assert (first["resume"], second["resume"]) == (False, True)
+    assert first["session_id"] == second["session_id"]
+    until(lambda: coder.entries("coder")[1]["attempts"] == 2)
+    assert coder.entries("coder")[1]["history"][2]["detail"] == "again: the session died in this turn"
 
 
 def test_a_torn_line_and_a_line_of_another_program_harm_nothing(coder: Fleet) -> None:
@@ -118,7 +118,7 @@ def test_stop_leaves_no_process_and_what_is_stopped_stays_stopped(coder: Fleet) 
 SERVER = """
 : stubborn-server
 trap '' TERM HUP
-setsid sleep 300 & 
+setsid sleep 300 &
 while read -r line; do
   case "$line" in
     *'"initialize"'*) echo '{"jsonrpc":"2.0","id":1,"result":{}}' ;;

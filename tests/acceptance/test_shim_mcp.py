@@ -1,4 +1,4 @@
-"""The channel shim against the official MCP SDK: its client is the session, a real runner's socket is the other side."""
+"""The channel shim against the official MCP SDK: its client is the session, a real runner's socket the other side."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import pytest
 
 from relayfleet.backends.local import LocalBackend
 from relayfleet.errors import FleetError
-from relayfleet.ports import Backend, Handle
+from relayfleet.ports.daemon import Backend, Handle
 from relayfleet.testing import MemoryBackend
 from tests.standins.model import until
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from relayfleet.errors import StorageFailed
-from relayfleet.ports import Disk
+from relayfleet.ports.machine import Disk
 from relayfleet.store.disk import LocalDisk
 from relayfleet.testing import FailingDisk
 

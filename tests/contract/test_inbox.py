@@ -10,7 +10,7 @@ import pytest
 from relayfleet.errors import FleetError
 from relayfleet.model.entry import MAX_BODY_BYTES, Entry
 from relayfleet.model.names import EntryId
-from relayfleet.ports import Inbox
+from relayfleet.ports.delivery import Inbox
 from relayfleet.store.inbox import FileInbox
 from relayfleet.testing import MemoryInbox
 

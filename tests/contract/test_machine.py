@@ -9,7 +9,7 @@ import pytest
 
 from relayfleet.errors import FleetError
 from relayfleet.fleet.port import is_port_free
-from relayfleet.ports import Machine, Ran
+from relayfleet.ports.machine import Machine, Ran
 from relayfleet.store.lock import FileLock
 from relayfleet.store.machine import LocalMachine
 from relayfleet.testing import ScriptedMachine

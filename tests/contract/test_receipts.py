@@ -9,7 +9,7 @@ import pytest
 
 from relayfleet.model.names import EntryId
 from relayfleet.model.receipt import Receipt
-from relayfleet.ports import Receipts
+from relayfleet.ports.delivery import Receipts
 from relayfleet.store.receipts import FileReceipts
 from relayfleet.testing import MemoryReceipts
 

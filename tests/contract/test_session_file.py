@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from relayfleet.model.names import SessionId
-from relayfleet.ports import SessionFile
+from relayfleet.ports.session import SessionFile
 from relayfleet.store.session import JsonSessionFile
 from relayfleet.testing import MemorySessionFile
 

@@ -13,7 +13,7 @@ import pytest
 
 from relayfleet.errors import FleetError
 from relayfleet.harness.terminal import terminals
-from relayfleet.ports import Terminal, Terminals
+from relayfleet.ports.session import Terminal, Terminals
 from relayfleet.testing import MemoryTerminal, MemoryTerminals
 
 STUBBORN = """

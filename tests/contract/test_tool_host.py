@@ -13,7 +13,7 @@ from relayfleet.model.agent import AgentSpec
 from relayfleet.model.layout import AgentLayout
 from relayfleet.model.names import AgentName
 from relayfleet.plughost.host import PluginHost
-from relayfleet.ports import ToolHost
+from relayfleet.ports.tool import ToolHost
 from relayfleet.testing import MemoryInbox, MemoryLog, MemoryTools
 
 PLUGIN = '''

@@ -13,7 +13,7 @@ from relayfleet.errors import UnknownAgent
 from relayfleet.model.entry import Entry
 from relayfleet.model.layout import FleetLayout
 from relayfleet.model.names import EntryId
-from relayfleet.ports import Transport
+from relayfleet.ports.delivery import Transport
 from relayfleet.store.inbox import read_entries
 from relayfleet.testing import MemoryTransport
 from relayfleet.transports.file import FileTransport

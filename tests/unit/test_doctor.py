@@ -14,7 +14,7 @@ from relayfleet.fleet.doctor import diagnose
 from relayfleet.fleet.finding import Finding
 from relayfleet.model.claude_version import fault_of_version, is_newer_than_tested, version_in
 from relayfleet.model.layout import FleetLayout
-from relayfleet.ports import Ran
+from relayfleet.ports.machine import Ran
 from relayfleet.testing import ScriptedMachine
 
 SECRET = "ghp_" + "a1B2" * 9

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from relayfleet.ports import Tool
+from relayfleet.ports.tool import Tool
 from relayfleet.runner.mcp import PROTOCOLS, ToolCall, answer, channel_notification, tool_answer
 
 SCHEMA = {"type": "object", "properties": {}, "required": []}

@@ -17,7 +17,7 @@ from relayfleet.model.layout import AgentLayout
 from relayfleet.model.names import AgentName
 from relayfleet.model.turn import render
 from relayfleet.plughost.host import PluginHost
-from relayfleet.ports import Inbox
+from relayfleet.ports.delivery import Inbox
 from relayfleet.store.inbox import FileInbox, read_entries
 from relayfleet.testing import MemoryInbox, MemoryLog
 from tests.conftest import CHECKOUT

@@ -12,7 +12,7 @@ from relayfleet.errors import FleetError, StorageFailed
 from relayfleet.model.entry import Entry
 from relayfleet.model.names import EntryId
 from relayfleet.model.watch import Progress
-from relayfleet.ports import Held, Member, Owed, WatchChange
+from relayfleet.ports.cursor import Held, Member, Owed, WatchChange
 from relayfleet.store.cursor import KEEP_SETTLED_S, SqliteCursor
 
 PROGRESS = Progress(mark="2026-01-01T00:00:00Z", etags={"p": 'W/"1"'}, open_runs=(3, 2))

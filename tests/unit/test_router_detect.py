@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from relayfleet.model.event import Item, content_of, key_of
 from relayfleet.model.filter import parse_filter
 from relayfleet.model.watch import Progress, Watch
-from relayfleet.ports import Failure, FailureKind, Member, Sight
+from relayfleet.ports.cursor import Member
+from relayfleet.ports.source import Failure, FailureKind, Sight
 from relayfleet.router.detect import Detection, detect
 from relayfleet.router.schedule import BackOff, back_off, due_watches, next_poll, pause_until
 

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from relayfleet.errors import FleetError
-from relayfleet.ports import Failure, GhAnswer
+from relayfleet.ports.github import GhAnswer
+from relayfleet.ports.source import Failure
 from relayfleet.sources.github.answer import parse_answer
 from relayfleet.sources.github.call import Caller, Replies
 from relayfleet.sources.github.failure import failure_of, failure_of_graphql

@@ -19,7 +19,7 @@ from relayfleet.fleet.scaffold import AgentWish, Scaffolder
 from relayfleet.model.agent import ROLES
 from relayfleet.model.layout import FleetLayout
 from relayfleet.model.names import AgentName
-from relayfleet.ports import Disk
+from relayfleet.ports.machine import Disk
 from relayfleet.store.disk import LocalDisk
 from relayfleet.store.lock import FileLock
 from relayfleet.testing import FailingDisk

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from relayfleet.errors import FleetError
-from relayfleet.ports import Budget, Failure, Gh, GhAnswer
+from relayfleet.ports.github import Gh, GhAnswer
+from relayfleet.ports.source import Budget, Failure
 from relayfleet.sources.github.answer import Answer, parse_answer
 from relayfleet.sources.github.failure import budget_of, failure_of, failure_of_graphql, failure_of_program, unreadable
 from relayfleet.sources.github.query import Question, compose

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from relayfleet.errors import FleetError
-from relayfleet.ports import Budget, Failure, GhAnswer
+from relayfleet.ports.github import GhAnswer
+from relayfleet.ports.source import Budget, Failure
 from relayfleet.sources.github.answer import Answer
 
 NO_TOKEN = 4

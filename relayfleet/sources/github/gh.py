@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from relayfleet.errors import FleetError
-from relayfleet.ports import GhAnswer
+from relayfleet.ports.github import GhAnswer
 
 # gh asks, advertises and paints when it believes that a person is looking on.
 _QUIET = {"GH_PROMPT_DISABLED": "1", "GH_NO_UPDATE_NOTIFIER": "1", "NO_COLOR": "1", "GH_SPINNER_DISABLED": "1"}

@@ -15,7 +15,7 @@ from typing import Any
 
 from relayfleet.model.event import Item, Kind
 from relayfleet.model.watch import Progress
-from relayfleet.ports import Failure, Look, Sight
+from relayfleet.ports.source import Failure, Look, Sight
 from relayfleet.sources.github.call import Caller
 from relayfleet.sources.github.decode import (
     Page,

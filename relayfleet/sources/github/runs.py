@@ -18,7 +18,7 @@ from typing import Any
 
 from relayfleet.model.event import Item
 from relayfleet.model.watch import Progress
-from relayfleet.ports import Failure, Look, Sight
+from relayfleet.ports.source import Failure, Look, Sight
 from relayfleet.sources.github.answer import Answer
 from relayfleet.sources.github.call import Caller
 from relayfleet.sources.github.decode import GHOST

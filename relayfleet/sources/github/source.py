@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from relayfleet.errors import FleetError
 from relayfleet.model.event import Item
-from relayfleet.ports import Failure, Gh, Look, Round
+from relayfleet.ports.github import Gh
+from relayfleet.ports.source import Failure, Look, Round
 from relayfleet.sources.github.call import Caller
 from relayfleet.sources.github.decode import decode_item, errors_by_alias
 from relayfleet.sources.github.failure import failure_of_errors

@@ -1,0 +1,160 @@
+"""Starting and stopping, with agents made up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relayfleet.fleet import lifecycle as lifecycle_module
+from relayfleet.fleet.lifecycle import Lifecycle
+from relayfleet.fleet.plan import fault_of_spec, plan_start, plan_stop
+from relayfleet.model.agent import AgentSpec, Claude, Endpoint, Runtime
+from relayfleet.model.layout import FleetLayout
+from relayfleet.model.names import AgentName
+from relayfleet.model.receipt import ENTRY_STATES
+from relayfleet.model.status import AgentState, AgentStatus
+from relayfleet.ports.daemon import Handle
+from relayfleet.testing import MemoryAgentFiles, MemoryBackend, MemoryObserver
+
+
+def status(name: str, state: AgentState, *, pid: int | None = None, detail: str = "") -> AgentStatus:
+    return AgentStatus(
+        name=AgentName(name),
+        role="base",
+        backend="local",
+        state=state,
+        pid=pid,
+        session_id=None,
+        inbox=dict.fromkeys(ENTRY_STATES, 0),
+        observed_age_s=None,
+        detail=detail,
+    )
+
+
+def spec(name: str, **given: Any) -> AgentSpec:
+    return AgentSpec(name=AgentName(name), role="base", fleet="f", fleet_id="0" * 12, port=1, **given)
+
+
+class World(MemoryBackend):
+    """Runners that are ready (or have failed) as soon as they are launched, and how many came up at once."""
+
+    def __init__(self, observer: MemoryObserver, *, becomes: AgentState = "idle", **given: Any) -> None:
+        super().__init__(**given)
+        self.observer = observer
+        self.becomes = becomes
+
+    def launch(self, argv: Sequence[str], *, folder: Path, errors: Path) -> Handle:
+        handle = super().launch(argv, folder=folder, errors=errors)
+        name = argv[-1]
+        if self.becomes == "failed":
+            self.die(handle)
+            self.observer.statuses[name] = status(name, "failed", detail="no claude")
+        else:
+            self.observer.statuses[name] = status(name, self.becomes, pid=handle.pid)
+        return handle
+
+
+def lifecycle(observer: MemoryObserver, backend: MemoryBackend, files: MemoryAgentFiles) -> Lifecycle:
+    return Lifecycle(
+        FleetLayout(Path("/fleet")),
+        observer=observer,
+        backend=backend,
+        files=files,
+        argv_of=lambda name: ["run", "agent", name],
+    )
+
+
+def test_what_is_stopped_is_launched_and_what_runs_is_kept() -> None:
+    observer, files = MemoryObserver(status("one", "stopped"), status("two", "busy", pid=7)), MemoryAgentFiles()
+    world = World(observer)
+    outcomes = lifecycle(observer, world, files).start([spec("one"), spec("two")], wait=True)
+    assert [(o.name, o.changed, o.state, o.error) for o in outcomes] == [
+        ("one", True, "idle", ""),
+        ("two", False, "busy", ""),
+    ]
+    assert list(world.launched.values()) == [("run", "agent", "one")]
+    assert files.wanted == {"one": "running"}
+    assert list(files.launches) == ["one"]
+
+
+def test_a_failure_is_told_with_its_reason() -> None:
+    observer, files = MemoryObserver(status("one", "stopped")), MemoryAgentFiles()
+    (outcome,) = lifecycle(observer, World(observer, becomes="failed"), files).start([spec("one")], wait=True)
+    assert (outcome.state, outcome.error) == ("failed", "no claude")
+    assert files.wanted == {"one": "running"}, "what is wanted stays wanted"
+
+
+def test_without_waiting_a_launch_is_enough() -> None:
+    observer = MemoryObserver(status("one", "stopped"))
+    world = World(observer, becomes="starting")
+    (outcome,) = lifecycle(observer, world, MemoryAgentFiles()).start([spec("one")], wait=False)
+    assert (outcome.state, outcome.error) == ("starting", "")
+
+
+def test_one_that_never_gets_ready_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle_module, "_READY_WITHIN_S", 0.05)
+    observer = MemoryObserver(status("one", "stopped"))
+    world = World(observer, becomes="starting")
+    (outcome,) = lifecycle(observer, world, MemoryAgentFiles()).start([spec("one")], wait=True)
+    assert outcome.error.startswith("not ready after 0.05 s")
+    assert "fleet logs one" in outcome.hint
+
+
+def test_a_runner_whose_session_failed_is_replaced() -> None:
+    observer = MemoryObserver(status("one", "failed", pid=7, detail="crash loop"))
+    world = World(observer)
+    (outcome,) = lifecycle(observer, world, MemoryAgentFiles()).start([spec("one")], wait=True)
+    assert (outcome.changed, outcome.state) == (True, "idle")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"runtime": Runtime(backend="docker")}, "docker backend is not available yet"),
+        ({"runtime": Runtime(backend="ssh")}, "ssh backend is not available yet"),
+        ({"runtime": Runtime(inbox_transport="http")}, "http inbox transport is not available yet"),
+        ({"claude": Claude(endpoint=Endpoint(mode="gateway"))}, "gateway is not available yet"),
+        ({"claude": Claude(endpoint=Endpoint(mode="custom", url="http://x", via_gateway=True))}, "gateway"),
+    ],
+)
+def test_what_there_is_not_yet_is_said_and_the_others_start(given: dict[str, Any], says: str) -> None:
+    observer = MemoryObserver(status("later", "stopped"), status("now", "stopped"))
+    outcomes = lifecycle(observer, World(observer), MemoryAgentFiles()).start(
+        [spec("later", **given), spec("now")], wait=True
+    )
+    assert says in outcomes[0].error
+    assert outcomes[0].hint.startswith("set ")
+    assert (outcomes[1].state, outcomes[1].error) == ("idle", "")
+    assert fault_of_spec(spec("now")) is None
+
+
+def test_stopping_records_the_wish_first_and_ends_what_runs() -> None:
+    observer, files = MemoryObserver(status("one", "idle", pid=7), status("two", "stopped")), MemoryAgentFiles()
+    seen: list[tuple[int, int]] = []
+    outcomes = lifecycle(observer, MemoryBackend(), files).stop(
+        ["one", "two"], report=lambda done, total: seen.append((done, total))
+    )
+    assert [(o.name, o.changed, o.state) for o in outcomes] == [("one", True, "stopped"), ("two", False, "stopped")]
+    assert files.wanted == {"one": "stopped", "two": "stopped"}
+    assert seen == [(1, 1)]
+
+
+def test_one_that_does_not_listen_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle_module, "_STOP_WITHIN_S", 0.05)
+    observer = MemoryObserver(status("one", "busy"), stubborn=["one"])
+    backend = MemoryBackend()
+    handle = backend.launch(["run", "agent", "one"], folder=Path(), errors=Path())
+    observer.statuses["one"] = replace(observer.statuses["one"], pid=handle.pid)
+    observer.lost = lambda held: not backend.is_alive(held)
+    lifecycle(observer, backend, MemoryAgentFiles()).stop(["one"])
+    assert not backend.is_alive(handle)
+
+
+def test_the_plans() -> None:
+    observed = [status("a", "stopped"), status("b", "idle", pid=1), status("c", "failed"), status("d", "failed", pid=2)]
+    assert [step.act for step in plan_start(observed)] == ["launch", "keep", "launch", "stop_then_launch"]
+    assert [step.act for step in plan_stop(observed)] == ["keep", "stop", "keep", "stop"]
