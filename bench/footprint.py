@@ -42,7 +42,7 @@ def run() -> list[Figure]:
 
 
 def _start(made: Fleet, name: str) -> float:
-    """Starts a runner as `fleet start` does; milliseconds until it has launched its `claude`."""
+    """Starts a runner as `fleet start` does; milliseconds until it is up and about to run `claude`."""
     argv = [sys.executable, "-m", "relayfleet", "run", "agent", name, "--root", str(made.layout.root)]
     log = made.layout.agent(name).runner_log
     begin = time.time()
@@ -51,7 +51,7 @@ def _start(made: Fleet, name: str) -> float:
         lines = [json.loads(line) for line in log.read_text().splitlines()]
         new = {line["action"]: line["ts"] for line in lines if line["ts"] >= begin}
         if "session.ready" in new:
-            return float(new["session.started"] - begin) * 1000
+            return float(new["runner.up"] - begin) * 1000
         time.sleep(0.02)
 
 

@@ -131,7 +131,7 @@ async def run_agent(layout: FleetLayout, name: str) -> None:
 
 
 async def _run_agent(layout: FleetLayout, agent: AgentLayout, log: Log) -> None:
-    import secrets
+    import os
     import time
 
     from relayfleet.backends.processes import LocalProcessTree
@@ -156,9 +156,9 @@ async def _run_agent(layout: FleetLayout, agent: AgentLayout, log: Log) -> None:
     sockets = make_sockets(spec.fleet_id)
     wiring = Wiring(
         hook_url=f"http://127.0.0.1:{spec.port}/hooks",
-        hook_token=secrets.token_urlsafe(32),
+        hook_token=os.urandom(32).hex(),
         shim_socket=sockets.control(agent.name),
-        shim_token=secrets.token_urlsafe(32),
+        shim_token=os.urandom(32).hex(),
     )
     harness = ClaudeHarness(spec, agent, root=layout.root, operator=operator_environment(), fleet_bin=fleet_bin())
     tools = PluginHost(
@@ -193,6 +193,7 @@ async def _run_agent(layout: FleetLayout, agent: AgentLayout, log: Log) -> None:
     try:
         await hooks.open()
         await tools.load()
+        log.info("runner.up")
         harness.prepare(wiring)
         await runner.run()
     finally:

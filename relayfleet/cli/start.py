@@ -35,9 +35,7 @@ def load_specs(layout: FleetLayout, members: Sequence[Member]) -> tuple[list[Age
         try:
             specs.append(load_agent(layout, member.name))
         except ConfigError as error:
-            faulty.append(
-                Outcome(name=member.name, changed=False, state="stopped", error=error.reason, hint=error.hint)
-            )
+            faulty.append(Outcome(name=member.name, changed=False, state="stopped", error=str(error), hint=error.hint))
     return specs, faulty
 
 

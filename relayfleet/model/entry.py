@@ -8,8 +8,8 @@ give 1 to 64 letters, digits, `-` and `_` of their own. `ts` is seconds since th
 from __future__ import annotations
 
 import json
+import os
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,7 +33,7 @@ class Entry:
 
 def new_entry_id() -> EntryId:
     """64 random bits as 16 hex digits."""
-    return EntryId(secrets.token_hex(8))
+    return EntryId(os.urandom(8).hex())
 
 
 def encode_entry(entry: Entry) -> bytes:

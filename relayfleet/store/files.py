@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from pathlib import Path
 
 from relayfleet.errors import StorageFailed
@@ -33,7 +32,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
 
     Raises StorageFailed; the old file is then untouched.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:

@@ -252,7 +252,7 @@ def test_list_reports_faults_in_full(root: Path) -> None:
     fleet(root, "new-agent", "a")
     (root / "agents" / "a" / "config.json").write_text('{"port": "x"}')
     done = fleet(root, "list")
-    assert (done.returncode, done.stdout) == (1, "")
+    assert done.returncode == 0, "the other agents are listed all the same"
     assert "agents/a/config.json: port: must be a whole number, not text" in done.stderr
 
 
