@@ -165,9 +165,10 @@ class Runner:
 
     async def run(self) -> None:
         self.tree.adopt_orphans()
-        self._session_id = self.session_file.load() or SessionId(str(uuid.uuid4()))
+        known = self.session_file.load()
+        self._session_id = known or SessionId(str(uuid.uuid4()))
         self.session_file.save(self._session_id)
-        strays = self.tree.end_strays(self._session_id)
+        strays = self.tree.end_strays(known) if known else 0
         if strays:
             self.log.warning("runner.strays", f"ended {strays} processes that an earlier session left behind")
         pending = self._entries.restore(self.inbox.read_new(), self.receipts.read_all())

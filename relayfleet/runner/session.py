@@ -1,6 +1,7 @@
 """The life of a session and of the entry that it is working on, decided: `step(state, input, now) -> state, effects`.
 
-Pure: no clock, no I/O. `_STEPS` is the whole table. The rules it keeps:
+Pure: no clock, no I/O. `_STEPS` is the whole table. Inputs and effects are named tuples, which take a fraction of the
+time of dataclasses to define: this is imported by every runner. The rules it keeps:
 
 - One unconfirmed offer at a time, and only to an idle session: the end of one turn is what lets the next entry go.
 - `seen` and `handled` come from the session's hooks and nothing else. Seen and then idle without the turn's Stop is
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from relayfleet.model.agent import Delivery
 from relayfleet.model.names import EntryId
@@ -66,67 +67,58 @@ class State:
 # ---- what can happen
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(NamedTuple):
     """Entries were added to the inbox."""
 
     entries: tuple[Pending, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Linked:
+class Linked(NamedTuple):
     """The shim joined (or left)."""
 
     up: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Noticed:
+class Noticed(NamedTuple):
     """The session's own registry says so; `at` is when its status changed, by the same clock as `now`."""
 
     phase: Phase
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Prompted:
+class Prompted(NamedTuple):
     """A prompt was submitted; `entry` is the id in its frame."""
 
     prompt_id: str
     entry: EntryId | None
 
 
-@dataclass(frozen=True, slots=True)
-class Stopped:
+class Stopped(NamedTuple):
     """A turn came to its end; `error` when the model refused it."""
 
     prompt_id: str
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class OfferLost:
+class OfferLost(NamedTuple):
     """An offer could not be written to the session."""
 
     entry: EntryId
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     """The agent (or the operator) gives an entry up."""
 
     entry: EntryId
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Died:
+class Died(NamedTuple):
     """The session's process is gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ticked:
+class Ticked(NamedTuple):
     """Time went by."""
 
 
@@ -136,8 +128,7 @@ Input = Arrived | Linked | Noticed | Prompted | Stopped | OfferLost | Failed | D
 # ---- what is to be done
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """Write a receipt, durably, before anything that follows."""
 
     entry: EntryId
@@ -147,8 +138,7 @@ class Record:
     by_tool: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """Offer an entry to the session."""
 
     entry: EntryId
@@ -156,8 +146,7 @@ class Send:
     repeat: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(NamedTuple):
     """Block the prompt that was just submitted: it is a late copy."""
 
     entry: EntryId
