@@ -140,7 +140,6 @@ async def _run_agent(layout: FleetLayout, agent: AgentLayout, log: Log) -> None:
     from relayfleet.harness.terminal import terminals
     from relayfleet.plughost.host import PluginHost
     from relayfleet.ports.session import Wiring
-    from relayfleet.runner.control import ControlServer, WakeSocket
     from relayfleet.runner.daemon import Runner
     from relayfleet.runner.hooks import HookListener
     from relayfleet.runner.shim_link import ShimLink
@@ -151,6 +150,7 @@ async def _run_agent(layout: FleetLayout, agent: AgentLayout, log: Log) -> None:
     from relayfleet.store.session import JsonSessionFile
     from relayfleet.store.sockets import make_sockets
     from relayfleet.wire.launch import decode_launch
+    from relayfleet.wire.server import ControlServer, WakeSocket
 
     spec = decode_launch(agent.launch.read_bytes())
     sockets = make_sockets(spec.fleet_id)
@@ -213,7 +213,6 @@ async def run_router(layout: FleetLayout) -> None:
     from relayfleet.client.wake import wake
     from relayfleet.config.load import load_fleet, load_gate
     from relayfleet.router.daemon import Router
-    from relayfleet.runner.control import ControlServer
     from relayfleet.sources.clock import SystemClock
     from relayfleet.store.cursor import SqliteCursor
     from relayfleet.store.lock import FileLock
@@ -221,6 +220,7 @@ async def run_router(layout: FleetLayout) -> None:
     from relayfleet.store.sockets import make_sockets
     from relayfleet.transports.file import FileTransport
     from relayfleet.wire.control import refusal
+    from relayfleet.wire.server import ControlServer
 
     lock = FileLock(layout.router_lock)
     lock.acquire(wait_s=2.0)

@@ -13,7 +13,7 @@ import pytest
 from relayfleet.model.entry import Entry, new_entry_id
 from relayfleet.store.inbox import append_new
 from tests.acceptance.conftest import Fleet
-from tests.standins.model import ModelStandin, until
+from tests.standins.model import KEY, ModelStandin, until
 
 pytestmark = pytest.mark.needs("claude")
 
@@ -204,3 +204,41 @@ def test_our_server_is_refused_as_a_channel_by_the_rollout_flag_alone(real: Flee
     until(lambda: "Channel notifications" in debug.read_text())
     lines = [line for line in debug.read_text().splitlines() if "Channel notifications" in line]
     assert all("channels feature is not currently available" in line for line in lines), lines
+
+
+def test_without_isolation_the_users_own_configuration_is_used_and_not_written_by_us(real: Fleet) -> None:
+    home = Path(real.env["HOME"])
+    own = {
+        "hasCompletedOnboarding": True,
+        "customApiKeyResponses": {"approved": [KEY[-20:]], "rejected": []},
+        "projects": {str(real.root / "agents" / "coder" / "work"): {"hasTrustDialogAccepted": True}},
+    }
+    (home / ".claude.json").write_text(json.dumps(own))
+    settings = home / ".claude" / "settings.json"
+    settings.parent.mkdir()
+    settings.write_text('{"model": "sonnet"}')
+    real.run("new-agent", "coder")
+    real.edit("agents/coder/config.json", lambda c: c.update(claude={"isolate_config": False}))
+    real.run("start", "coder")
+    real.tell("coder", "hello")
+    real.wait_for("coder", "handled")
+    assert settings.read_text() == '{"model": "sonnet"}'
+    assert [*settings.parent.glob("projects/*/*.jsonl")], "the transcript is the user's own"
+    assert not (real.root / "agents" / "coder" / "state" / "claude").exists()
+
+
+def test_remote_control_is_asked_for_unless_it_is_not_wanted(real: Fleet, model: ModelStandin) -> None:
+    real.run("new-agent", "with-remote")
+    real.run("new-agent", "without", "--no-remote")
+    default = {"endpoint": {"mode": "default", "url": None}}
+    real.edit("agents/with-remote/config.json", lambda c: c.update(remote_control=True, claude=default))
+    real.edit("agents/without/config.json", lambda c: c.update(claude=default))
+    for name in ("with-remote", "without"):
+        real.edit(f"agents/{name}/config.json", lambda c: c.update(env={"ANTHROPIC_BASE_URL": model.url}))
+    real.run("start", "--all")
+    asked = {
+        p.cmdline()[p.cmdline().index("--name") + 1] for p in real.processes() if "--remote-control" in p.cmdline()
+    }
+    assert asked == {"with-remote"}
+    real.tell("with-remote", "hello")
+    real.wait_for("with-remote", "handled")

@@ -21,10 +21,10 @@ from mcp.shared.exceptions import MCPError
 from pydantic import BaseModel, ConfigDict
 
 from relayfleet.errors import FleetError
-from relayfleet.runner.control import ControlServer
 from relayfleet.runner.shim_link import ShimLink
 from relayfleet.testing import MemoryLog, MemoryTools
 from relayfleet.wire.control import refusal
+from relayfleet.wire.server import ControlServer
 from tests.conftest import CHECKOUT
 
 SHIM = ["-I", "-S", str(CHECKOUT / "relayfleet" / "harness" / "shim.py")]

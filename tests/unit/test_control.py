@@ -16,8 +16,8 @@ import pytest
 from relayfleet.client.control import ask, ask_all
 from relayfleet.client.wake import wake
 from relayfleet.errors import FleetError, Unreachable
-from relayfleet.runner.control import ControlServer, WakeSocket
 from relayfleet.wire.control import MAX_LINE, refusal
+from relayfleet.wire.server import ControlServer, WakeSocket
 
 
 class Serving:

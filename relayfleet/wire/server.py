@@ -1,4 +1,4 @@
-"""The runner's socket: requests of the CLI, and the line to the session's shim. And the wake datagram beside it."""
+"""A daemon's sockets: requests and answers, the line to a shim, and the datagram that wakes it."""
 
 from __future__ import annotations
 
