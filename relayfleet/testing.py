@@ -391,6 +391,7 @@ class MemoryBackend:
         self._missing = missing
         self._pids = itertools.count(20_000)
         self.launched: dict[int, tuple[str, ...]] = {}
+        self.swept: list[str] = []
 
     def launch(self, argv: Sequence[str], *, folder: Path, errors: Path) -> Handle:
         if argv[0] in self._missing:
@@ -404,6 +405,10 @@ class MemoryBackend:
 
     def kill(self, handle: Handle) -> None:
         self.launched.pop(handle.pid, None)
+
+    def end_strays(self, session_id: str) -> int:
+        self.swept.append(session_id)
+        return 0
 
     def die(self, handle: Handle) -> None:
         self.launched.pop(handle.pid, None)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from relayfleet.backends.processes import descendants, end_process, is_alive
+from relayfleet.backends.processes import LocalProcessTree, descendants, end_process, is_alive
 from relayfleet.errors import FleetError
 from relayfleet.ports.daemon import Handle
 from relayfleet.store.files import make_private_folder
@@ -50,6 +50,9 @@ class LocalBackend:
         if child is not None:
             return child.poll() is None
         return is_alive(handle.pid, handle.start_time)
+
+    def end_strays(self, session_id: str) -> int:
+        return LocalProcessTree().end_strays(session_id)
 
     def kill(self, handle: Handle) -> None:
         below = descendants(handle.pid)

@@ -91,9 +91,14 @@ class Lifecycle:
 
     def stop(self, names: Sequence[str], *, report: Report | None = None) -> list[Outcome]:
         """Returns when the runners, and everything below them, are gone."""
+        observed = self._observer.observe(list(names))
         for name in names:
             self._files.want(name, "stopped")
-        steps = {step.name: step for step in plan_stop(self._observer.observe(list(names)))}
+        steps = {step.name: step for step in plan_stop(observed)}
+        for status in observed:
+            if status.state == "failed" and status.pid is None and status.session_id:
+                # Its runner was killed and could end nothing itself.
+                self._backend.end_strays(status.session_id)
         self._end([step.name for step in steps.values() if step.act == "stop"], report=report)
         return [Outcome(name=name, changed=steps[name].act == "stop", state="stopped") for name in names]
 

@@ -33,6 +33,10 @@ class Backend(Protocol):
         """Ends the daemon and everything below it, firmly. Returns when they are gone."""
         ...
 
+    def end_strays(self, session_id: str) -> int:
+        """Ends what the session of a killed runner left behind; how many processes there were."""
+        ...
+
 
 class Observer(Protocol):
     """Looks at agents and asks their runners."""

@@ -18,6 +18,11 @@ from tests.standins.model import KEY, ModelStandin, until
 pytestmark = pytest.mark.needs("claude")
 
 
+def _let_bash_run(config: dict[str, Any]) -> None:
+    # The CLI's own default, auto mode, asks a server of Anthropic's about each action; the stand-in has none.
+    config["claude"] = {"permission_mode": "acceptEdits", "args": ["--allowedTools", "Bash"]}
+
+
 def test_a_message_becomes_a_turn_with_its_receipts(real: Fleet, model: ModelStandin) -> None:
     real.run("new-agent", "coder", "--role", "coder")
     real.run("start", "coder")
@@ -129,6 +134,20 @@ def test_a_turn_that_dies_with_its_session_is_offered_again_and_says_so(real: Fl
     assert model.has_seen(f"id={entry_id} attempt=2 repeat=session-died]")
 
 
+def test_stop_ends_what_a_killed_runner_left_behind(real: Fleet) -> None:
+    real.run("new-agent", "coder")
+    real.edit("agents/coder/config.json", _let_bash_run)
+    real.run("start", "coder")
+    command = {"command": "setsid nohup sleep 300 >/dev/null 2>&1 &"}
+    real.tell("coder", f"[[tool Bash {json.dumps(command)}]]")
+    real.wait_for("coder", "handled")
+    psutil.Process(real.status("coder")["pid"]).kill()
+    until(lambda: real.status("coder")["state"] == "failed")
+    assert any("sleep" in p.cmdline() for p in real.processes())
+    real.run("stop", "coder")
+    assert real.processes() == []
+
+
 def test_hostile_text_stays_text(real: Fleet, model: ModelStandin, tmp_path: Path) -> None:
     planted = tmp_path / "planted.txt"
     planted.write_text("the-planted-secret")
@@ -176,11 +195,6 @@ def test_claude_md_files_above_the_agent_are_not_loaded(real: Fleet, model: Mode
     assert model.has_seen("OWN-PERSONA")
     assert not model.has_seen("ROOT-MEMORY")
     assert not model.has_seen("AGENTS-MEMORY")
-
-
-def _let_bash_run(config: dict[str, Any]) -> None:
-    # The CLI's own default, auto mode, asks a server of Anthropic's about each action; the stand-in has none.
-    config["claude"] = {"permission_mode": "acceptEdits", "args": ["--allowedTools", "Bash"]}
 
 
 def test_an_orchestrator_makes_an_agent_that_takes_a_turn(real: Fleet) -> None:
