@@ -26,7 +26,7 @@ from relayfleet.runner.shim_link import ShimLink
 from relayfleet.wire.control import refusal
 
 # How often the session's registry is read: often while something may change, seldom while it idles.
-_LOOK_STARTING_S, _LOOK_BUSY_S, _LOOK_IDLE_S = 0.05, 0.25, 1.0
+_LOOK_STARTING_S, _LOOK_BUSY_S, _LOOK_IDLE_S = 0.1, 0.25, 1.0
 _READY_WITHIN_S, _SLOW_AFTER_S = 60.0, 10.0
 _GRACE_S = 5.0
 _BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
