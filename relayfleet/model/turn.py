@@ -86,9 +86,9 @@ def render(entry: Entry, *, limit: int, pointer: str, attempt: int = 1, repeat: 
 
 
 def _github_facts(metadata: Mapping[str, Any]) -> Iterable[str]:
+    """What stands above the item's own text, which begins with its title."""
     labels = metadata.get("labels")
     named: tuple[tuple[str, object], ...] = (
-        ("title", metadata.get("title")),
         ("url", metadata.get("url")),
         ("kind", metadata.get("kind")),
         ("author", f"{metadata.get('author', '')} ({metadata.get('association', '')})"),
