@@ -110,16 +110,19 @@ class Lifecycle:
         return self._backend.launch(self._argv_of(spec.name), folder=layout.dir, errors=errors)
 
     def _end(self, names: Sequence[str], *, report: Report | None = None) -> None:
+        handles = {name: self._observer.holder(name) for name in names}
         self._observer.ask_to_stop(names)
         left = list(names)
         deadline = time.monotonic() + _STOP_WITHIN_S
         while left:
             for name in list(left):
-                handle = self._observer.holder(name)
-                if handle is not None and time.monotonic() > deadline:
+                # The lock is the proof of life; a runner lets go of it a moment before its process is gone.
+                held, handle = self._observer.holder(name), handles[name]
+                alive = held is not None or (handle is not None and self._backend.is_alive(handle))
+                if handle is not None and alive and time.monotonic() > deadline:
                     self._backend.kill(handle)
-                    handle = None
-                if handle is None:
+                    alive = False
+                if not alive:
                     left.remove(name)
                     if report:
                         report(len(names) - len(left), len(names))

@@ -65,9 +65,10 @@ class RouterLifecycle:
         if before["pid"] is None:
             return Outcome(name="router", changed=False, state="stopped")
         self._ask_to_stop()
+        handle = Handle(backend="local", pid=before["pid"], start_time=time.time())
         deadline = time.monotonic() + _STOP_WITHIN_S
-        while (pid := self._observe()["pid"]) is not None:
+        while self._observe()["pid"] is not None or self._backend.is_alive(handle):
             if time.monotonic() > deadline:
-                self._backend.kill(Handle(backend="local", pid=pid, start_time=time.time()))
+                self._backend.kill(handle)
             time.sleep(_LOOK_S)
         return Outcome(name="router", changed=True, state="stopped")

@@ -22,6 +22,14 @@ from tests.standins.model import KEY, ModelStandin, run_model, until
 SCRIPTED = [sys.executable, "-I", "-S", str(CHECKOUT / "relayfleet" / "demo" / "session.py")]
 
 
+def words_of(process: psutil.Process) -> list[str]:
+    """Its command line; nothing of one that is going away at this moment."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
 class Fleet:
     """The root of a fleet and its command line."""
 
@@ -116,7 +124,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
     fleet_id = json.loads((root / "fleet.json").read_text()).get("id")
     if fleet_id:
         shutil.rmtree(sockets_of(fleet_id).folder, ignore_errors=True)
-    assert not left, f"left behind: {[p.cmdline() for p in left if p.is_running()]}"
+    assert not left, f"left behind: {[words_of(p) for p in left]}"
 
 
 @pytest.fixture

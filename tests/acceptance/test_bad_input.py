@@ -20,7 +20,7 @@ from relayfleet.cli.entry import main
 from relayfleet.model.entry import Entry, encode_entry, new_entry_id
 from relayfleet.model.names import EntryId
 from relayfleet.model.receipt import Receipt, encode_receipt
-from tests.acceptance.conftest import Fleet
+from tests.acceptance.conftest import Fleet, words_of
 from tests.standins.model import until
 
 # The beginning of a program that claims to be a version of claude that we know.
@@ -333,7 +333,7 @@ def test_two_starts_at_once_make_one_runner(coder: Fleet) -> None:
     with ThreadPoolExecutor() as pool:
         done = list(pool.map(lambda _: coder.run("start", "coder"), range(3)))
     assert all("coder: idle" in d.stdout for d in done)
-    until(lambda: len([p for p in coder.processes() if p.cmdline()[3:5] == ["run", "agent"]]) == 1)
+    until(lambda: len([p for p in coder.processes() if words_of(p)[3:5] == ["run", "agent"]]) == 1)
     assert coder.status("coder")["state"] == "idle"
     coder.tell("coder", "still one")
     coder.wait_for("coder", "handled")

@@ -12,7 +12,7 @@ import pytest
 
 from relayfleet.model.entry import Entry, new_entry_id
 from relayfleet.store.inbox import append_new
-from tests.acceptance.conftest import Fleet
+from tests.acceptance.conftest import Fleet, words_of
 from tests.standins.model import KEY, ModelStandin, until
 
 pytestmark = pytest.mark.needs("claude")
@@ -106,8 +106,8 @@ def test_kill_9_loses_nothing_and_keeps_the_conversation(
     before = real.status("coder")
     runner = psutil.Process(before["pid"])
     alive = [p for p in runner.children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
-    session = next(p for p in alive if before["session_id"] in p.cmdline())
-    shim = next(p for p in alive if "shim.py" in p.cmdline()[-1])
+    session = next(p for p in alive if before["session_id"] in words_of(p))
+    shim = next(p for p in alive if "shim.py" in " ".join(words_of(p)))
     {"runner": runner, "session": session, "shim": shim}[victim].send_signal(signal.SIGKILL)
     until(lambda: not session.is_running() or session.status() == psutil.STATUS_ZOMBIE)
     real.tell("coder", "after the kill")
@@ -143,7 +143,7 @@ def test_stop_ends_what_a_killed_runner_left_behind(real: Fleet) -> None:
     real.wait_for("coder", "handled")
     psutil.Process(real.status("coder")["pid"]).kill()
     until(lambda: real.status("coder")["state"] == "failed")
-    assert any("sleep" in p.cmdline() for p in real.processes())
+    assert any("sleep" in words_of(p) for p in real.processes())
     real.run("stop", "coder")
     assert real.processes() == []
 
@@ -251,7 +251,7 @@ def test_remote_control_is_asked_for_unless_it_is_not_wanted(real: Fleet, model:
         real.edit(f"agents/{name}/config.json", lambda c: c.update(env={"ANTHROPIC_BASE_URL": model.url}))
     real.run("start", "--all")
     asked = {
-        p.cmdline()[p.cmdline().index("--name") + 1] for p in real.processes() if "--remote-control" in p.cmdline()
+        words[words.index("--name") + 1] for words in map(words_of, real.processes()) if "--remote-control" in words
     }
     assert asked == {"with-remote"}
     real.tell("with-remote", "hello")

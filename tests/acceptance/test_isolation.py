@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from relayfleet.harness.environment import PASSED
-from tests.acceptance.conftest import Fleet
+from tests.acceptance.conftest import Fleet, words_of
 
 # The whole of what a session has; docs/agents and harness/environment.py say the same.
 OURS = {
@@ -69,7 +69,7 @@ def read_as_ordinary_user(path: str) -> subprocess.CompletedProcess[bytes]:
 
 def session_of(fleet: Fleet, agent: str) -> psutil.Process:
     runner = psutil.Process(fleet.status(agent)["pid"])
-    return next(child for child in runner.children() if "--session-id" in child.cmdline())
+    return next(child for child in runner.children() if "--session-id" in words_of(child))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
@@ -92,7 +92,7 @@ def test_another_process_of_the_user_cannot_read_what_runner_and_shim_hold(scrip
 def test_no_secret_stands_on_a_command_line(scripted: Fleet) -> None:
     scripted.run("new-agent", "coder", env=SECRETS)
     scripted.run("start", "coder", env=SECRETS)
-    words = " ".join(word for process in scripted.processes() for word in process.cmdline())
+    words = " ".join(word for process in scripted.processes() for word in words_of(process))
     assert not [value for value in SECRETS.values() if value.endswith("secret") and value in words]
     state = scripted.root / "agents" / "coder" / "state"
     for secret_file in ("settings.json", "mcp.json", "launch.json"):

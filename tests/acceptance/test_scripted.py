@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.acceptance.conftest import Fleet
+from tests.acceptance.conftest import Fleet, words_of
 from tests.standins.model import until
 
 
@@ -105,7 +105,7 @@ def test_stop_leaves_no_process_and_what_is_stopped_stays_stopped(coder: Fleet) 
         lambda c: c.update(claude={"mcp_servers": {"own": {"type": "stdio", "command": "sh", "args": ["-c", SERVER]}}}),
     )
     coder.run("start", "coder")
-    assert any("stubborn-server" in " ".join(p.cmdline()) for p in coder.processes())
+    assert any("stubborn-server" in " ".join(words_of(p)) for p in coder.processes())
     coder.run("stop", "coder")
     assert coder.processes() == []
     status = coder.status("coder")
