@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -31,6 +32,14 @@ PROGRAMS: dict[str, tuple[Path | None, str]] = {
     ),
 }
 _missing: dict[str, int] = {}
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """A zombie is not, and one that goes away while it is looked at is not either."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

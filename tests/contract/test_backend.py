@@ -15,6 +15,7 @@ from relayfleet.backends.local import LocalBackend
 from relayfleet.errors import FleetError
 from relayfleet.ports.daemon import Backend, Handle
 from relayfleet.testing import MemoryBackend
+from tests.conftest import is_alive
 from tests.standins.model import until
 
 DAEMON = [sys.executable, "-c", "import signal,time; signal.signal(15, signal.SIG_IGN); time.sleep(60)"]
@@ -79,7 +80,7 @@ def test_what_it_started_goes_with_it(tmp_path: Path) -> None:
     handle = backend.launch([sys.executable, "-c", code], folder=tmp_path, errors=tmp_path / "err")
     below = until(lambda: psutil.Process(handle.pid).children())
     backend.kill(handle)
-    until(lambda: not below[0].is_running() or below[0].status() == psutil.STATUS_ZOMBIE)
+    until(lambda: not is_alive(below[0]))
 
 
 def test_another_process_of_the_same_number_is_not_taken_for_it() -> None:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from relayfleet.testing import MemoryTree
-from tests.conftest import CHECKOUT
+from tests.conftest import CHECKOUT, is_alive
 from tests.standins.model import until
 
 # Obeys one command per line; every answer is one line.
@@ -113,7 +113,7 @@ class RealFamily:
 
     def living(self) -> list[psutil.Process]:
         below = psutil.Process(self.process.pid).children(recursive=True)
-        return [p for p in below if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+        return [p for p in below if is_alive(p)]
 
     def left(self) -> int:
         return len(self.living()) + sum(stray.poll() is None for stray in self.strays)
