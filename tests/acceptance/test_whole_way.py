@@ -52,15 +52,15 @@ def test_an_edited_issue_becomes_a_turn_that_is_handled(
     assert real.json("status")["router"]["state"] == "running"
 
 
-def test_ten_agents_get_one_issue_once_each(scripted: Fleet, github: GitHubStandin) -> None:
+def test_ten_agents_get_one_issue_once_each(real: Fleet, github: GitHubStandin) -> None:
     names = [f"agent-{n}" for n in range(10)]
     for name in names:
-        scripted.run("new-agent", name)
-    scripted.run("start", "--all")
-    _watch(scripted, github, *names)
+        real.run("new-agent", name)
+    real.run("start", "--all")
+    _watch(real, github, *names)
     github.put(REPO, "issues", title="For everybody", body="all of you")
     for name in names:
-        (entry,) = scripted.wait_for(name, "handled")
+        (entry,) = real.wait_for(name, "handled", within_s=60)
         assert entry["metadata"]["title"] == "For everybody"
 
 
