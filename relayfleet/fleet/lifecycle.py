@@ -68,18 +68,20 @@ class Lifecycle:
         waiting = [step.name for step in steps if step.act != "keep"]
         coming = {step.name for step in steps if step.act == "keep"}
         launched: dict[str, Handle] = {}
-        deadline = time.monotonic() + _READY_WITHIN_S
+        since = dict.fromkeys(coming, time.monotonic())
         while waiting or coming:
             while waiting and len(coming) < _AT_ONCE:
                 name = waiting.pop(0)
                 launched[name] = self._launch(able[name])
+                since[name] = time.monotonic()
                 coming.add(name)
             seen = self._observer.observe(sorted(coming))
             for status in seen:
                 handle = launched.get(status.name)
                 if status.pid is None and handle is not None and self._backend.is_alive(handle):
                     continue  # it has not taken its lock yet
-                outcome = _of_start(status, changed=handle is not None, wait=wait, late=time.monotonic() > deadline)
+                late = time.monotonic() - since[status.name] > _READY_WITHIN_S
+                outcome = _of_start(status, changed=handle is not None, wait=wait, late=late)
                 if outcome is not None:
                     outcomes[status.name] = outcome
                     coming.discard(status.name)

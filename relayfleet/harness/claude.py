@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from relayfleet.harness.credentials import lend
 from relayfleet.harness.environment import session_environment
 from relayfleet.harness.seed import mcp_config, seed_config, settings
 from relayfleet.model.agent import AgentSpec
-from relayfleet.model.claude_version import fault_of_version
+from relayfleet.model.claude_version import TESTED, fault_of_version, version_in
 from relayfleet.model.layout import AgentLayout
 from relayfleet.model.names import SessionId
 from relayfleet.ports.session import Sighting, Wiring
@@ -127,10 +126,9 @@ class ClaudeHarness:
             return found
         # `claude.command` may be a wrapper that starts the CLI as a child, under another pid.
         for path in folder.glob("*.json"):
-            if path.stem.isdecimal() and path.stem != str(pid) and Path(f"/proc/{path.stem}").exists():
-                found = _registered(path, session_id)
-                if found is not None:
-                    return found
+            found = _registered(path, session_id)
+            if found is not None:
+                return found
         return None
 
     def _check_program(self) -> None:
@@ -153,13 +151,12 @@ class ClaudeHarness:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise FleetError(f"run `{program} --version`", f"{type(error).__name__}: {error}") from error
-        found = re.search(r"\d+\.\d+\.\d+", done.stdout.decode("utf-8", "replace"))
-        fault = fault_of_version(found.group() if found else "")
+        fault = fault_of_version(version_in(done.stdout.decode("utf-8", "replace")))
         if fault:
             raise FleetError(
                 f"start the session of {self._spec.name!r}",
                 fault,
-                hint="install a tested version: npm install -g @anthropic-ai/claude-code@2.1.328",
+                hint="install a tested version: npm install -g @anthropic-ai/claude-code@" + TESTED[-1],
             )
 
 

@@ -173,12 +173,15 @@ class Runner:
             self.log.warning("runner.strays", f"ended {strays} processes that an earlier session left behind")
         pending = self._entries.restore(self.inbox.read_new(), self.receipts.read_all())
         self._feed(s.Arrived(pending))
-        looker = asyncio.get_running_loop().create_task(self._look_again_and_again())
         try:
-            while not self._stop.is_set():
-                await self._live_once()
+            async with asyncio.TaskGroup() as tasks:  # a bug in looking ends the runner instead of blinding it
+                looker = tasks.create_task(self._look_again_and_again())
+                while not self._stop.is_set():
+                    await self._live_once()
+                looker.cancel()
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
         finally:
-            looker.cancel()
             await self._end_session()
 
     async def _live_once(self) -> None:
@@ -284,7 +287,13 @@ class Runner:
         self._feed(s.Ticked())
 
     def _read_inbox(self) -> None:
-        new = self._entries.add(self.inbox.read_new())
+        try:
+            new = self._entries.add(self.inbox.read_new())
+        except StorageFailed as error:
+            if self._detail != str(error):
+                self.log.error("inbox.unreadable", str(error), hint=error.hint)
+            self._detail = str(error)
+            return
         if new:
             self._feed(s.Arrived(new))
 
@@ -333,7 +342,12 @@ class Runner:
     def _send(self, effect: s.Send) -> None:
         entry = self._entries.get(effect.entry)
         limit = self.spec.delivery.max_turn_chars
-        pointer = self.bodies.keep(entry.id, entry.body) if len(entry.body) > limit else ""
+        try:
+            pointer = self.bodies.keep(entry.id, entry.body) if len(entry.body) > limit else ""
+        except StorageFailed as error:
+            # Known as lost once this step is taken; it is offered again when its time comes.
+            asyncio.get_running_loop().call_soon(self.on_offered, entry.id, str(error))
+            return
         text = render(entry, limit=limit, pointer=pointer, attempt=effect.attempt, repeat=effect.repeat)
         assert self._link is not None
         if self._way == "channel":
