@@ -149,11 +149,10 @@ class Session:
             return
         self._show("busy")
         os.makedirs(os.path.dirname(self.transcript), exist_ok=True)
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        line = {"type": "user", "promptId": prompt_id, "message": prompt, "timestamp": at, "received": self._received}
         with open(self.transcript, "a") as file:
-            file.write(
-                json.dumps({"type": "user", "promptId": prompt_id, "message": prompt, "received": self._received})
-                + "\n"
-            )
+            file.write(json.dumps(line) + "\n")
         finished = all(self._act(kind, what) for kind, what in _DIRECTIVE.findall(prompt))
         self._show("idle")
         if finished:

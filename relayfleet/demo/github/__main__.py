@@ -6,13 +6,12 @@ import asyncio
 import sys
 from pathlib import Path
 
-from relayfleet.demo.github.server import read_schema, serve
-from relayfleet.demo.github.state import State
+from relayfleet.demo.github.server import Standin, read_schema, serve
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m relayfleet.demo.github SOCKET")
     try:
-        asyncio.run(serve(State(), read_schema(), Path(sys.argv[1])))
+        asyncio.run(serve(Standin(read_schema()), Path(sys.argv[1])))
     except KeyboardInterrupt:
         sys.exit(130)

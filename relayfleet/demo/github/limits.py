@@ -8,12 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from aiohttp import web
-
-from relayfleet.demo.github.state import State
 
 Resource = Literal["core", "graphql", "search"]
 _DOC = "https://docs.github.com/rest/overview/rate-limits-for-the-rest-api"
@@ -27,10 +26,10 @@ _MOST_AT_ONCE = 100
 
 
 class Limits:
-    """The hourly allowance of each resource, and the points of the last minute."""
+    """A token's: the hourly allowance of each resource, and the points of the last minute. `now` is the server's."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
         self.allowed: dict[Resource, int] = {"core": 5000, "graphql": 5000, "search": 30}
         self.used: dict[Resource, int] = {"core": 0, "graphql": 0, "search": 0}
         self.enforce_secondary = True
@@ -39,23 +38,25 @@ class Limits:
         self.graphql_in_flight = 0
         self.most_graphql_in_flight = 0
         self._since: dict[Resource, float] = {}
-        self._points: list[tuple[float, Resource]] = []
+        self._points: deque[tuple[float, Resource]] = deque()
 
     def reset_at(self, resource: Resource) -> int:
         window = 60 if resource == "search" else 3600
-        return int(self._since.setdefault(resource, self._state.now()) + window)
+        return int(self._since.setdefault(resource, self._now()) + window)
 
     def spent(self, resource: Resource) -> bool:
+        self._renew(resource)
         return self.used[resource] >= self.allowed[resource]
 
+    def remaining(self, resource: Resource, *, asked: int = 0) -> int:
+        """What is left when `asked` points more are used."""
+        return max(0, self.allowed[resource] - self.used[resource] - asked)
+
     def headers(self, resource: Resource, *, remaining: int | None = None) -> dict[str, str]:
-        if self._state.now() >= self.reset_at(resource):
-            self._since[resource] = self._state.now()
-            self.used[resource] = 0
-        left = max(0, self.allowed[resource] - self.used[resource]) if remaining is None else remaining
+        self._renew(resource)
         return {
             "X-RateLimit-Limit": str(self.allowed[resource]),
-            "X-RateLimit-Remaining": str(left),
+            "X-RateLimit-Remaining": str(self.remaining(resource) if remaining is None else remaining),
             "X-RateLimit-Reset": str(self.reset_at(resource)),
             "X-RateLimit-Used": str(self.used[resource]),
             "X-RateLimit-Resource": resource,
@@ -64,12 +65,18 @@ class Limits:
     def too_fast(self, resource: Resource) -> bool:
         """Whether this request breaks a secondary limit; it is counted when it does not."""
         now = time.monotonic()
-        self._points = [(moment, of) for moment, of in self._points if moment > now - 60]
+        while self._points and self._points[0][0] <= now - 60:
+            self._points.popleft()
         recent = sum(1 for _, of in self._points if of == resource)
         if self.enforce_secondary and (self.in_flight > _MOST_AT_ONCE or recent >= _PER_MINUTE[resource]):
             return True
         self._points.append((now, resource))
         return False
+
+    def _renew(self, resource: Resource) -> None:
+        if self._now() >= self.reset_at(resource):
+            self._since[resource] = self._now()
+            self.used[resource] = 0
 
 
 def say(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
