@@ -6,13 +6,14 @@ Every key may be left out; what is left out comes from the layers below (see `pr
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from relayfleet.config.secret import kind_of
-from relayfleet.model.agent import BackendName, EndpointMode, InboxTransport, Role
+from relayfleet.config.secret import kind_of, shown
+from relayfleet.model.agent import BackendName, Credential, EndpointMode, InboxTransport, Role
 
 # What the runner sets itself: the session's identity and its way to the fleet would be another one otherwise.
 _RUNNER_SETS = re.compile(
@@ -21,6 +22,9 @@ _RUNNER_SETS = re.compile(
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _REPO = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?/(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,100}\Z")
 _PLUGIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
+# As on GitHub: at most 39 letters, digits and hyphens, and in accounts that a company manages an underscore; apps end
+# in [bot].
+_LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,38}(?:\[bot\])?\Z")
 _FILE_MODE = re.compile(r"0?[0-7]{3}\Z")
 
 
@@ -111,6 +115,13 @@ def _check_mode(value: str) -> str:
     return value
 
 
+def check_login(value: str) -> str:
+    """Raises ValueError."""
+    if not _LOGIN.match(value):
+        raise ValueError(f"{shown(value)} is not a GitHub login")
+    return value
+
+
 Argv = Annotated[
     list[str],
     BeforeValidator(_as_argv),
@@ -177,10 +188,23 @@ class DeliveryFile(Strict):
     )
 
 
-class CredentialFile(Strict):
+class SecretFile(Strict):
+    """Where a secret comes from."""
+
     from_env: EnvName | None = Field(None, description="A variable of the machine's environment.")
     from_file: Text | None = Field(None, description="A file on this machine.")
     from_command: Argv | None = Field(None, description="A program that prints it.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        sources = [k for k in ("from_env", "from_file", "from_command") if getattr(self, k) is not None]
+        if len(sources) != 1:
+            found = f"it has {' and '.join(sources)}" if sources else "it has none"
+            raise ValueError(f"needs exactly one source (from_env, from_file or from_command), {found}")
+        return self
+
+
+class CredentialFile(SecretFile):
     as_env: SessionEnvName | None = Field(None, description="The variable that the session gets.")
     as_file: Annotated[str, AfterValidator(_check_target)] | None = Field(
         None, description="The file that the session gets."
@@ -188,12 +212,8 @@ class CredentialFile(Strict):
     mode: Annotated[str, AfterValidator(_check_mode)] | None = Field(None, description='Mode of as_file: "0600".')
 
     @model_validator(mode="after")
-    def _one_of_each(self) -> Self:
-        sources = [k for k in ("from_env", "from_file", "from_command") if getattr(self, k) is not None]
+    def _one_place(self) -> Self:
         places = [k for k in ("as_env", "as_file") if getattr(self, k) is not None]
-        if len(sources) != 1:
-            found = f"it has {' and '.join(sources)}" if sources else "it has none"
-            raise ValueError(f"needs exactly one source (from_env, from_file or from_command), {found}")
         if len(places) != 1:
             found = f"it has {' and '.join(places)}" if places else "it has none"
             raise ValueError(f"needs exactly one place (as_env or as_file), {found}")
@@ -230,6 +250,12 @@ class Settings(Strict):
         return self
 
 
+class GithubIdentityFile(Strict):
+    login: Annotated[str, AfterValidator(check_login)] | None = Field(
+        None, description="The login that is this agent's alone: what is written under it is not news to the agent."
+    )
+
+
 class AgentFile(Settings):
     """agents/<name>/config.json."""
 
@@ -237,3 +263,10 @@ class AgentFile(Settings):
     name: str | None = Field(None, description="The same as the folder's name.")
     role: Role = Field("base", description="What kind of agent it is.")
     port: Port | None = Field(None, description="The runner's loopback port; no other agent has it.")
+    github: GithubIdentityFile = Field(default_factory=GithubIdentityFile, description="Who it is on GitHub.")
+
+
+def to_credential(value: Mapping[str, Any]) -> Credential:
+    """Of a credential or a secret that was found sound."""
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items() if v is not None}
+    return Credential(**given)

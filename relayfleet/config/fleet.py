@@ -7,18 +7,31 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from relayfleet.config.agent import Argv, EnvName, Port, Settings, Strict, Text, Url
+from relayfleet.config.agent import (
+    Argv,
+    EnvName,
+    Port,
+    SecretFile,
+    Settings,
+    Strict,
+    Text,
+    Url,
+    check_login,
+    to_credential,
+)
 from relayfleet.model.agent import Role
 from relayfleet.model.fleet import (
     FIRST_PORT,
     FLEET_ID_DIGITS,
     FleetConfig,
     Gateway,
+    GithubAccount,
     Host,
     HostBackend,
     HostOs,
     is_fleet_id,
 )
+from relayfleet.model.item import GITHUB
 
 
 def _check_id(value: str) -> str:
@@ -38,6 +51,19 @@ def _check_fleet_name(value: str) -> str:
 def _check_host_name(value: str) -> str:
     if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value):
         raise ValueError("the name of a host is made of letters, digits, '.', '_' and '-'")
+    return value
+
+
+def _check_account_name(value: str) -> str:
+    # The login of gh on a host goes by the name of the host, which has a dot or is `localhost`.
+    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]{0,39}", value) or value == "localhost":
+        raise ValueError("the name of an account is made of letters, digits, '_' and '-'")
+    return value
+
+
+def _check_github_host(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", value):
+        raise ValueError("must be a host's name in lower case, such as github.com")
     return value
 
 
@@ -67,8 +93,23 @@ class GatewayFile(Strict):
     secret_env: EnvName = Field("RELAYFLEET_GATEWAY_SECRET", description="The variable that holds its secret.")
 
 
+class GithubAccountFile(Strict):
+    host: Annotated[str, AfterValidator(_check_github_host)] = Field(GITHUB, description="The GitHub host.")
+    owners: Annotated[list[Annotated[str, AfterValidator(check_login)]], Field(min_length=1)] | None = Field(
+        None, description="It is for the repositories of these; left out, for all on that host."
+    )
+    token: SecretFile | None = Field(
+        None, description="Where its token comes from; left out, the login that gh itself has there."
+    )
+
+
 class GithubFile(Strict):
     command: Argv = Field(["gh"], description="The gh program: its name or path, or a list with arguments.")
+    accounts: dict[Annotated[str, AfterValidator(_check_account_name)], GithubAccountFile] = Field(
+        {},
+        description="Ways to look at GitHub, each with an allowance of its own. A watch goes by the first one that its"
+        " repository is for, or else by the login that gh has on that host.",
+    )
 
 
 class PortsFile(Strict):
@@ -104,5 +145,15 @@ def to_fleet(file: FleetFile, *, folder: str) -> FleetConfig:
         hosts={name: Host(**h.model_dump()) for name, h in file.hosts.items()},
         gateway=Gateway(**file.gateway.model_dump()),
         github_command=tuple(file.github.command),
+        github_accounts=tuple(_account(name, account) for name, account in file.github.accounts.items()),
         first_port=file.ports.first,
+    )
+
+
+def _account(name: str, file: GithubAccountFile) -> GithubAccount:
+    return GithubAccount(
+        name=name,
+        host=file.host,
+        owners=tuple(file.owners) if file.owners is not None else None,
+        token=to_credential(file.token.model_dump()) if file.token is not None else None,
     )

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from relayfleet.config.agent import AgentFile, Settings
+from relayfleet.config.agent import AgentFile, Settings, to_credential
 from relayfleet.config.faults import did_you_mean, path_of, words_for
 from relayfleet.config.fleet import FleetFile, to_fleet
 from relayfleet.config.precedence import BUILT_IN, merge, unsugar
@@ -22,7 +22,7 @@ from relayfleet.config.read import Unreadable, read_object
 from relayfleet.config.routes import RoutesFile, faults_of_gate, to_gate
 from relayfleet.config.secret import shown
 from relayfleet.errors import ConfigError, UnknownAgent
-from relayfleet.model.agent import AgentSpec, Claude, Credential, Delivery, Endpoint, Runtime
+from relayfleet.model.agent import AgentSpec, Claude, Delivery, Endpoint, Runtime
 from relayfleet.model.fleet import FleetConfig
 from relayfleet.model.layout import FleetLayout
 from relayfleet.model.names import AgentName, fault_of_name
@@ -234,7 +234,7 @@ def resolve(
 
 
 def _layer(settings: Settings) -> dict[str, Any]:
-    own = settings.model_dump(exclude_unset=True, exclude={"schema_", "name", "role", "port"})
+    own = settings.model_dump(exclude_unset=True, exclude={"schema_", "name", "role", "port", "github"})
     return unsugar(own)
 
 
@@ -300,11 +300,6 @@ def _spec(merged: dict[str, Any], *, name: AgentName, file: AgentFile, port: int
         runtime=Runtime(**merged.get("runtime", {})),
         delivery=Delivery(**merged.get("delivery", {})),
         env=merged.get("env", {}),
-        credentials={key: _credential(value) for key, value in merged.get("credentials", {}).items()},
+        credentials={key: to_credential(value) for key, value in merged.get("credentials", {}).items()},
         plugins=merged.get("plugins", {}),
     )
-
-
-def _credential(value: Mapping[str, Any]) -> Credential:
-    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items() if v is not None}
-    return Credential(**given)

@@ -41,7 +41,8 @@ class Claude:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """One lent credential: exactly one source, exactly one place. `mode` is the file's mode (octal digits)."""
+    """One credential: exactly one source, and when it is lent to a session exactly one place there. `mode` is the
+    file's mode (octal digits)."""
 
     from_env: str | None = None
     from_file: str | None = None

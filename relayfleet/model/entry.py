@@ -14,11 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from relayfleet.errors import FleetError
 from relayfleet.model.names import EntryId
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 # The id stands in the frame of the turn and names the file of a long text.
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _YEAR_10000 = 253_402_300_800.0
 
 
@@ -36,6 +38,19 @@ def new_entry_id() -> EntryId:
     return EntryId(os.urandom(8).hex())
 
 
+def refuse_long_body(entry: Entry) -> None:
+    """Raises FleetError when the body has more than MAX_BODY_BYTES bytes of UTF-8."""
+    if len(entry.body) * 4 <= MAX_BODY_BYTES:  # a character has four bytes at most
+        return
+    size = len(entry.body.encode("utf-8", "replace"))
+    if size > MAX_BODY_BYTES:
+        raise FleetError(
+            f"add entry {entry.id!r}",
+            f"its text has {size} bytes, at most {MAX_BODY_BYTES} are taken",
+            hint="put it into a file and tell the agent where it is",
+        )
+
+
 def encode_entry(entry: Entry) -> bytes:
     """The inbox line, newline included. Lone surrogates become `?`: they have no UTF-8 form."""
     record = {
@@ -45,7 +60,7 @@ def encode_entry(entry: Entry) -> bytes:
         "body": entry.body,
         "metadata": dict(entry.metadata),
     }
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+    return _to_json(record).encode("utf-8", "replace") + b"\n"
 
 
 def decode_entry(line: bytes | str) -> Entry | None:

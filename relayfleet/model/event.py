@@ -3,104 +3,57 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-Kind = Literal["issues", "pulls", "runs"]
-EventName = Literal["matched", "updated"]
-KINDS: tuple[Kind, ...] = ("issues", "pulls", "runs")
+from relayfleet.model.change import EVENT_NAMES, NOTHING, Changes, EventName
+from relayfleet.model.item import Act, Check, Item, Note
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """One issue, pull request or workflow run as GitHub showed it at one moment.
-
-    `number` is the issue's or pull request's number, or the run's id. `association` is what GitHub attests of the
-    author towards the repository (`OWNER`, `MEMBER`, `COLLABORATOR`, `CONTRIBUTOR`, `NONE` ...); of a run's author,
-    see `sources/github/runs.py`. `updated_at` is ISO 8601 in UTC with a trailing Z, by GitHub's clock. `state` is
-    `open`, `closed`, `merged`, or a run's status. `workflow_file` is the last part of the workflow's path and `trigger`
-    what set a run off (`push`, `pull_request` ...); both are empty for issues and pull requests.
-    """
-
-    repo: str
-    private: bool
-    kind: Kind
-    node_id: str
-    number: int
-    title: str
-    body: str
-    url: str
-    author: str
-    association: str
-    state: str
-    labels: tuple[str, ...] = ()
-    assignees: tuple[str, ...] = ()
-    draft: bool = False
-    base: str = ""
-    branch: str = ""
-    head: str = ""
-    workflow: str = ""
-    workflow_file: str = ""
-    trigger: str = ""
-    conclusion: str = ""
-    attempt: int = 0
-    comments: int = 0
-    created_at: str = ""
-    updated_at: str = ""
+# Why an item left a watch's view. `gone`: deleted, moved away, or no longer shown to this token.
+Why = Literal["", "closed", "merged", "unassigned", "unlabeled", "reopened", "transferred", "gone", "changed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """An item came into a watch's view (`matched`) or changed within it (`updated`).
+    """What one poll found new about one item, as one watch sees it. `names` says what happened, the weightiest first:
+    `matched` when the item came into the watch's view, `left` when it went out of it (`why`).
 
     `key` identifies the item's content: the same content never makes a second event for the same agent, and two
     edits within one second make two keys. `watched_repo` is the repository as the watch spells it: after a rename
-    GitHub answers with the new name, and routes that name the old one go on matching.
+    GitHub answers with the new name, and routes that name the old one go on matching. `vouchers` are the logins of
+    those who assigned, labeled or asked for a review of somebody else's item after its text was last touched: see
+    `vouch.py`.
     """
 
     watch: str
-    name: EventName
+    names: tuple[EventName, ...]
     item: Item
     key: str
     watched_repo: str = ""
+    changes: Changes = NOTHING
+    why: Why = ""
+    vouchers: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> EventName:
+        return self.names[0]
 
 
-def content_of(item: Item) -> str:
-    """A hash of everything whose change makes the item news: 24 hex digits.
-
-    A repository's name is no part of it (a rename is not news of every item), nor is the time of a run (GitHub
-    touches it while nothing that concerns us has changed).
-    """
-    parts = (
-        item.title,
-        item.body,
-        item.state,
-        sorted(item.labels),
-        sorted(item.assignees),
-        item.draft,
-        item.base,
-        item.branch,
-        item.head,
-        item.workflow,
-        item.conclusion,
-        item.attempt,
-        item.comments,
-        "" if item.kind == "runs" else item.updated_at,
-    )
-    encoded = json.dumps(parts, ensure_ascii=True, separators=(",", ":")).encode()
-    return hashlib.sha256(encoded).hexdigest()[:24]
-
-
-def key_of(item: Item) -> str:
-    """The dedup key of an item's present content, the same for every watch that sees it."""
-    return f"{item.kind}/{item.node_id}/{content_of(item)}"
+def key_of(item: Item, content: str) -> str:
+    """The dedup key of an item as it is now, the same for every watch that sees it: what an item was before and is
+    again has another time."""
+    checks = ",".join(f"{check.name}={check.state}@{check.at}" for check in item.checks)
+    moment = "" if item.kind == "runs" else item.updated_at
+    stood = hashlib.sha256(f"{moment} {checks}".encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{item.kind}/{item.node_id}/{content}{stood}"
 
 
 def encode_event(event: Event) -> dict[str, Any]:
-    """For JSON: {"watch", "name", "key", "watched_repo", "item": {...}}."""
-    return asdict(event)
+    """For JSON: {"watch", "names", "key", "watched_repo", "why", "vouchers", "item": {...}, "changes": {...}}."""
+    record = asdict(event)
+    record["changes"]["names"] = sorted(event.changes.names)
+    return record
 
 
 def decode_event(record: Mapping[str, Any]) -> Event:
@@ -114,18 +67,41 @@ def decode_event(record: Mapping[str, Any]) -> Event:
         given, about = item, record
     elif isinstance(known, Mapping):
         given = {**known, "body": str(record.get("body", "")), "node_id": str(known.get("key", "//")).split("/")[1]}
-        about = {**known, "name": known.get("event")}
+        about = {**known, "names": known.get("events") or [known.get("event")]}
     else:
         raise ValueError("it has neither an `item` nor `metadata`")
-    values = {one.name: given[one.name] for one in fields(Item) if one.name in given}
-    values |= {name: tuple(values[name]) for name in ("labels", "assignees") if name in values}
-    values.setdefault("private", False)
     try:
-        shown = Item(**values)
-        name: EventName = "matched" if about.get("name") == "matched" else "updated"
-        key = str(about.get("key") or key_of(shown))
+        names = tuple(name for name in about.get("names") or () if name in EVENT_NAMES) or ("updated",)
+        changes = about.get("changes")
+        why = about.get("why", "")
         return Event(
-            watch=str(about["watch"]), name=name, item=shown, key=key, watched_repo=str(about.get("watched_repo", ""))
+            watch=str(about["watch"]),
+            names=names,
+            item=_item(given),
+            key=str(about.get("key") or ""),
+            watched_repo=str(about.get("watched_repo", "")),
+            changes=_changes(changes) if isinstance(changes, Mapping) else NOTHING,
+            why=why if why in get_args(Why) else "",
+            vouchers=tuple(map(str, about.get("vouchers") or ())),
         )
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"a part is missing: {error}") from error
+
+
+def _item(given: Mapping[str, Any]) -> Item:
+    values = {one.name: given[one.name] for one in fields(Item) if one.name in given}
+    values |= {name: tuple(values[name]) for name in ("labels", "assignees", "reviewers") if name in values}
+    values["checks"] = tuple(Check(**check) for check in values.get("checks") or ())
+    values.setdefault("private", False)
+    return Item(**values)
+
+
+def _changes(given: Mapping[str, Any]) -> Changes:
+    values = {one.name: given[one.name] for one in fields(Changes) if one.name in given}
+    values["names"] = frozenset(values.get("names") or ())
+    for name in ("labels_added", "labels_removed", "assigned", "unassigned", "review_requested"):
+        values[name] = tuple(values.get(name) or ())
+    values["notes"] = tuple(Note(**note) for note in values.get("notes") or ())
+    values["failing"] = tuple(Check(**check) for check in values.get("failing") or ())
+    values["acts"] = tuple(Act(**act) for act in values.get("acts") or ())
+    return Changes(**values)

@@ -1,21 +1,26 @@
 """A watch's filter: the flags of `gh issue list`, `gh pr list` and `gh run list`, understood when they are read.
 
 What can be decided from an item itself is decided here, exactly and at once. What only GitHub's search can decide
-(`mentions:`, `milestone:`, words ...) is kept in `search` and sent there. What is neither is refused with the reason: a
-filter that is silently ignored would make a firehose.
+(`mentions:`, `milestone:`, words ...) is kept in `search` and sent there. What is neither, or can never find anything,
+is refused with the reason: GitHub's search passes over what it does not know, which would make a firehose. The
+qualifiers are those of GitHub's page "Searching issues and pull requests".
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from relayfleet.model.event import Item, Kind
+from relayfleet.model.item import Item, Kind
 
-Field = Literal["assignee", "author", "label", "draft", "base", "branch", "workflow", "status", "trigger", "commit"]
+Field = Literal[
+    "assignee", "author", "label", "reviewer", "reason", "draft", "base", "branch", "workflow", "status", "trigger",
+    "commit",
+]  # fmt: skip
 ME = "@me"
 ANY = "*"
 _STATES: dict[Kind, tuple[str, ...]] = {"issues": ("open", "closed"), "pulls": ("open", "closed", "merged"), "runs": ()}
@@ -93,10 +98,18 @@ def _holds(term: Term, item: Item, viewer: str) -> bool:
     return found != term.negated
 
 
+def _reviewer(item: Item, reviewer: str) -> str:
+    """As GitHub's search names them: a login, or ORG/TEAM. Only teams of the repository's owner are asked."""
+    kind, slash, team = reviewer.partition("/")
+    return f"{item.repo.partition('/')[0]}/{team}" if slash else kind
+
+
 _VALUES: dict[Field, Callable[[Item], tuple[str, ...]]] = {
     "assignee": lambda item: item.assignees,
     "author": lambda item: (item.author,),
     "label": lambda item: item.labels,
+    "reviewer": lambda item: tuple(_reviewer(item, one) for one in item.reviewers),
+    "reason": lambda item: (item.reason,),
     "draft": lambda item: ("true" if item.draft else "false",),
     "base": lambda item: (item.base,),
     "branch": lambda item: (item.branch,),
@@ -115,6 +128,7 @@ class _Reading:
         self.states: frozenset[str] | None = None
         self.terms: list[Term] = []
         self.search: list[str] = []
+        self.needed: dict[str, frozenset[str]] = {}
 
     def restrict(self, states: set[str]) -> None:
         self.states = frozenset(states) if self.states is None else self.states & states
@@ -128,7 +142,13 @@ class _Reading:
         states = self.states
         if states is None:
             states = frozenset() if self.kind == "runs" else frozenset({"open"})
-        elif states == frozenset(_STATES[self.kind]):
+        for name, needed in self.needed.items():
+            if not states & needed:
+                wanted = " or ".join(sorted(needed))
+                raise ValueError(
+                    f"{name}: finds only items that are {wanted}, and the states asked for leave these out"
+                )
+        if states == frozenset(_STATES[self.kind]):
             states = frozenset()
         return Filter(kind=self.kind, states=states, terms=tuple(self.terms), search=tuple(self.search))
 
@@ -200,45 +220,69 @@ def _search_words(text: str) -> Iterator[tuple[str, str, bool]]:
 
 
 def _read_qualifier(reading: _Reading, name: str, value: str, *, negated: bool, repeated: bool) -> None:
-    again = f"{'-' if negated else ''}{name}:{_quoted(value)}"
-    pulls = reading.kind == "pulls"
     if not name:
         reading.search.append(_quoted(value))
-    elif name in ("repo", "org", "user"):
+        return
+    if name in ("repo", "org", "user"):
         raise ValueError(f"{name}: is said by the watch's own `repo`")
-    elif name in ("is", "state", "type"):
+    if name not in _QUALIFIERS:
+        raise ValueError(f"search qualifier {name!r} is not known{_nearest(name, _QUALIFIERS)}")
+    kind = _ONLY_OF.get(f"{name}:{value.lower()}", _ONLY_OF.get(name, reading.kind))
+    if kind != reading.kind:
+        raise ValueError(f"{name}:{value} finds only {kind}, and the watch is of {reading.kind}")
+    allowed = _ALLOWED.get(name)
+    for part in value.split(",") if name == "in" else (value,):
+        if allowed is not None and part.lower() not in allowed:
+            raise ValueError(f"{name}:{part} is not known{_nearest(part, allowed)}")
+    if name in _RANGED and not _RANGE[_RANGED[name]].match(value):
+        raise ValueError(f"{name}: takes {_RANGED[name]}s such as {_RANGE_SUCH_AS[_RANGED[name]]}, not {value!r}")
+    if name in _CLOSED and not negated and value != "reopened":
+        reading.needed[name] = _CLOSED[name] & frozenset(_STATES[reading.kind])
+    if name in ("is", "state", "type"):
         _read_is(reading, name, value, negated=negated)
-    elif name in ("assignee", "author") and not repeated and not value.startswith("app/"):
-        reading.add("assignee" if name == "assignee" else "author", value, negated=negated)
+    elif name in ("assignee", "author") and not repeated:
+        field: Field = "assignee" if name == "assignee" else "author"
+        reading.add(field, _app_login(value) if name == "author" else value, negated=negated)
+    elif name in ("user-review-requested", "team-review-requested"):
+        reading.add("reviewer", value, negated=negated)
     elif name == "label":
         reading.add("label", *value.split(","), negated=negated)
     elif name == "no" and value in ("assignee", "label"):
         reading.add("assignee" if value == "assignee" else "label", ANY, negated=not negated)
-    elif name == "draft" and pulls and value in ("true", "false"):
-        reading.add("draft", value, negated=negated)
-    elif name == "base" and pulls:
+    elif name == "no" and negated:
+        raise ValueError(f"-no:{value} finds nothing: GitHub's search does not negate no:")
+    elif name == "reason":
+        reading.add("reason", value.lower().replace(" ", "_"), negated=negated)
+    elif name == "draft":
+        reading.add("draft", value.lower(), negated=negated)
+    elif name == "base":
         reading.add("base", value, negated=negated)
-    elif name == "sort":
-        return  # the router reads by time of change, whatever the order asked for
-    elif name in _SEARCHED:
-        reading.search.append(again)
-    else:
-        raise ValueError(f"search qualifier {name!r} is not known{_nearest(name, _SEARCHED | _DECIDED)}")
+    elif name != "sort":  # the router reads by time of change, whatever the order asked for
+        reading.search.append(f"{'-' if negated else ''}{name}:{_quoted(value)}")
+
+
+def _app_login(value: str) -> str:
+    """GitHub's search names an app `app/NAME`; as an author it is `NAME[bot]`."""
+    return f"{value.removeprefix('app/')}[bot]" if value.startswith("app/") else value
 
 
 def _read_is(reading: _Reading, name: str, value: str, *, negated: bool) -> None:
-    kind = reading.kind
+    kind, word = reading.kind, value.lower()
     own = {"issues": ("issue",), "pulls": ("pr", "pull-request")}[kind]
-    if value in ("issue", "pr", "pull-request"):
-        if (value in own) == negated:
+    if word in ("issue", "pr", "pull-request"):
+        if (word in own) == negated:
             raise ValueError(f"{name}:{value} contradicts the watch's kind {kind!r}")
-    elif value == "draft" and kind == "pulls":
+    elif name == "type" and kind == "issues":
+        reading.search.append(f"{'-' if negated else ''}type:{_quoted(value)}")
+    elif name == "type":
+        raise ValueError(f"type:{value} finds only issues, and the watch is of {kind}")
+    elif name == "is" and word == "draft" and kind == "pulls":
         reading.add("draft", "true", negated=negated)
-    elif value in ("open", "closed", "merged", "unmerged"):
-        named = _states_named(kind, value)
+    elif word in ("open", "closed", "merged", "unmerged"):
+        named = _states_named(kind, word)
         reading.restrict(set(_STATES[kind]) - named if negated else named)
-    elif value in ("public", "private", "locked", "unlocked", "queued", "blocked", "blocking"):
-        reading.search.append(f"{'-' if negated else ''}is:{value}")
+    elif name == "is" and word in (*_IS_SEARCHED, *_IS_OF[kind]):
+        reading.search.append(f"{'-' if negated else ''}is:{word}")
     else:
         raise ValueError(f"{name}:{value} is not known for {kind}")
 
@@ -264,19 +308,61 @@ def _nearest(word: str, known: object) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}"
 
 
-RUN_STATUSES = (
-    "queued", "in_progress", "completed", "requested", "waiting", "pending",
+RUN_STATES = ("queued", "in_progress", "completed", "requested", "waiting", "pending")
+CONCLUSIONS = (
     "action_required", "cancelled", "failure", "neutral", "skipped", "stale", "startup_failure", "success", "timed_out",
 )  # fmt: skip
-_DECIDED = frozenset({"is", "state", "type", "assignee", "author", "label", "no", "draft", "base"})
-_SEARCHED = frozenset(
+RUN_STATUSES = (*RUN_STATES, *CONCLUSIONS)
+_QUALIFIERS = frozenset(
     {
-        "mentions", "involves", "commenter", "team", "milestone", "in", "linked", "project", "head", "review", "sha",
-        "reviewed-by", "review-requested", "user-review-requested", "team-review-requested", "status", "language",
-        "created", "updated", "closed", "merged", "comments", "reactions", "interactions", "archived", "reason",
-        "assignee", "author", "no", "app",
+        "is", "state", "type", "assignee", "author", "label", "no", "draft", "base", "reason", "sort",
+        "user-review-requested", "team-review-requested",
+        # Whose review is asked for by way of a team, and where in a branch's name a word begins, only GitHub knows.
+        "review-requested", "head",
+        "mentions", "involves", "commenter", "team", "milestone", "in", "linked", "project", "review", "reviewed-by",
+        "sha", "status", "language", "created", "updated", "closed", "merged", "comments", "reactions", "interactions",
+        "archived",
     }
 )  # fmt: skip
+_ONLY_OF: dict[str, Kind] = {
+    "linked:pr": "issues",
+    "linked:issue": "pulls",
+    "reason": "issues",
+    **dict.fromkeys(
+        (
+            "draft", "base", "head", "review", "reviewed-by", "review-requested", "user-review-requested",
+            "team-review-requested", "sha", "status", "merged",
+        ),
+        "pulls",
+    ),
+}  # fmt: skip
+_ALLOWED: dict[str, tuple[str, ...]] = {
+    "archived": ("true", "false"),
+    "draft": ("true", "false"),
+    "in": ("title", "body", "comments"),
+    "linked": ("pr", "issue"),
+    "no": ("label", "milestone", "assignee", "project"),
+    "reason": ("completed", "not planned", "duplicate", "reopened"),
+    "review": ("none", "required", "approved", "changes_requested"),
+    "status": ("pending", "success", "failure"),
+}
+_CLOSED: dict[str, frozenset[str]] = {
+    "closed": frozenset({"closed", "merged"}),
+    "merged": frozenset({"merged"}),
+    "reason": frozenset({"closed"}),
+}
+_RANGED: dict[str, Literal["number", "date"]] = {
+    **dict.fromkeys(("comments", "reactions", "interactions"), "number"),
+    **dict.fromkeys(("created", "updated", "closed", "merged"), "date"),
+}
+_DATE = r"(?:\d{4}-\d\d(?:-\d\d(?:T[\d:.]+(?:Z|[+-]\d\d:?\d\d)?)?)?|@today(?:[+-]\d+[dwmy])?)"
+_RANGE = {
+    "number": re.compile(r"(?:[<>]=?)?\d+\Z|\d+\.\.(?:\d+|\*)\Z|\*\.\.\d+\Z"),
+    "date": re.compile(rf"(?:[<>]=?)?{_DATE}\Z|{_DATE}\.\.(?:{_DATE}|\*)\Z|\*\.\.{_DATE}\Z"),
+}
+_RANGE_SUCH_AS = {"number": ">10 or 5..10", "date": ">=2026-01-31 or 2026-01-01..2026-01-31"}
+_IS_SEARCHED = ("public", "private", "internal", "locked", "unlocked")
+_IS_OF: dict[Kind, tuple[str, ...]] = {"issues": ("blocked", "blocking"), "pulls": ("queued",), "runs": ()}
 _LISTED: dict[str, Read] = {
     "--assignee": _field("assignee"),
     "--author": _field("author"),
@@ -284,7 +370,7 @@ _LISTED: dict[str, Read] = {
     "--state": _state_flag,
     "--search": _search_flag,
     "--limit": _limit,
-    "--app": lambda reading, value: reading.search.append(f"author:app/{value}"),
+    "--app": lambda reading, value: reading.add("author", _app_login(f"app/{value}")),
 }
 _FLAGS: dict[Kind, dict[str, Read]] = {
     "issues": {**_LISTED, "--mention": _sought("mentions"), "--milestone": _sought("milestone")},

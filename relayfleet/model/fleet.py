@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+
+from relayfleet.model.agent import Credential
+from relayfleet.model.item import GITHUB
 
 HostBackend = Literal["ssh", "docker"]
 HostOs = Literal["linux", "windows"]
@@ -39,6 +42,27 @@ class Gateway:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GithubAccount:
+    """A way to look at one GitHub host, with an allowance of its own: for the repositories of `owners`, or of everybody
+    there when it is None. `token` says where its token comes from; None is the login that `gh` itself has there."""
+
+    name: str
+    host: str = GITHUB
+    owners: tuple[str, ...] | None = None
+    token: Credential | None = None
+
+
+def account_for(accounts: Sequence[GithubAccount], *, host: str, owner: str) -> GithubAccount:
+    """The first account that is for the repositories of this owner, else the host's own, which is called after it."""
+    for account in accounts:
+        if account.host == host and (
+            account.owners is None or owner.casefold() in (one.casefold() for one in account.owners)
+        ):
+            return account
+    return GithubAccount(name=host, host=host)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetConfig:
     """`id` is None until `fleet init`, the first `fleet new-agent` or the first start has written one."""
 
@@ -47,4 +71,5 @@ class FleetConfig:
     hosts: Mapping[str, Host] = field(default_factory=dict)
     gateway: Gateway = field(default_factory=Gateway)
     github_command: tuple[str, ...] = ("gh",)
+    github_accounts: tuple[GithubAccount, ...] = ()
     first_port: int = FIRST_PORT

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relayfleet.model.event import Item, Kind
 from relayfleet.model.filter import Filter, Term, matches_filter, parse_filter
+from relayfleet.model.item import Item, Kind
 
 
 def item(**fields: object) -> Item:
@@ -74,6 +74,23 @@ def test_without_a_state_only_open_items() -> None:
         ("--workflow ci.yml", "runs", {"workflow": "CI", "workflow_file": "ci.yml"}, {"workflow": "CI"}),
         ("--commit abc", "runs", {"head": "abcdef"}, {"head": "def"}),
         ("-L 5 --state open", "issues", {}, {"state": "closed"}),
+        ("--search user-review-requested:@me", "pulls", {"reviewers": ("me",)}, {"reviewers": ("you", "team/me")}),
+        (
+            "--search team-review-requested:acme/core",
+            "pulls",
+            {"repo": "Acme/WMS", "reviewers": ("team/core",)},
+            {"repo": "other/WMS", "reviewers": ("team/core", "core")},
+        ),
+        ("--app dependabot", "pulls", {"author": "dependabot[bot]"}, {"author": "dependabot"}),
+        ("--search -author:app/renovate", "pulls", {}, {"author": "renovate[bot]"}),
+        (
+            "--state closed --search 'reason:\"not planned\"'",
+            "issues",
+            {"state": "closed", "reason": "not_planned"},
+            {"state": "closed", "reason": "completed"},
+        ),
+        ("--search 'reason:reopened'", "issues", {"reason": "reopened"}, {}),
+        ("--search 'is:open draft:false'", "pulls", {}, {"draft": True}),
     ],
 )
 def test_what_is_decided_here(text: str, kind: Kind, fits: dict[str, object], does_not: dict[str, object]) -> None:
@@ -91,7 +108,23 @@ def test_what_is_decided_here(text: str, kind: Kind, fits: dict[str, object], do
         ("--search 'crash in:title'", "issues", ("crash", "in:title")),
         ("--search 'review-requested:@me is:pr'", "pulls", ("review-requested:@me",)),
         ("--search 'author:ann author:bob'", "issues", ("author:ann", "author:bob")),
-        ("--app dependabot", "pulls", ("author:app/dependabot",)),
+        ("--search 'head:topic sha:1a2b3c4'", "pulls", ("head:topic", "sha:1a2b3c4")),
+        ("--search 'type:Bug is:blocked'", "issues", ("type:Bug", "is:blocked")),
+        (
+            "--search 'comments:>10 created:2026-01-31..* -reactions:5..9'",
+            "issues",
+            ("comments:>10", "created:2026-01-31..*", "-reactions:5..9"),
+        ),
+        (
+            "--search 'updated:>@today-7d no:milestone linked:pr'",
+            "issues",
+            ("updated:>@today-7d", "no:milestone", "linked:pr"),
+        ),
+        (
+            "--search 'review:approved -status:failure merged:>2026-01-31T10:00:00Z' --state merged",
+            "pulls",
+            ("review:approved", "-status:failure", "merged:>2026-01-31T10:00:00Z"),
+        ),
         ("--search '-mentions:bob sort:created-asc'", "issues", ("-mentions:bob",)),
     ],
 )
@@ -118,6 +151,21 @@ def test_what_only_a_search_knows(text: str, kind: Kind, search: tuple[str, ...]
         ("--state open", "runs", "flag '--state' is not known for runs"),
         ("--draft=perhaps", "pulls", "true or false"),
         ("--json number", "issues", "flag '--json' is not known"),
+        ("--search review-requested:@me", "issues", "finds only pulls, and the watch is of issues"),
+        ("--search is:merged", "issues", "state 'merged' is not known for issues"),
+        ("--search is:queued", "issues", "is:queued is not known for issues"),
+        ("--search linked:pr", "pulls", "finds only issues, and the watch is of pulls"),
+        ("--search type:Bug", "pulls", "type:Bug finds only issues"),
+        ("--search reason:completed", "issues", "finds only items that are closed"),
+        ("--search 'merged:>2026-01-31'", "pulls", "finds only items that are merged"),
+        ("--state closed --search 'reason:donne'", "issues", "known: completed"),
+        ("--search review:aproved", "pulls", "did you mean 'approved'?"),
+        ("--search in:titel", "issues", "did you mean 'title'?"),
+        ("--search no:asignee", "issues", "did you mean 'assignee'?"),
+        ("--search -no:milestone", "issues", "does not negate no:"),
+        ("--search created:yesterday", "issues", "takes dates such as"),
+        ("--search 'comments:>many'", "issues", "takes numbers such as"),
+        ("--search app:dependabot", "pulls", "search qualifier 'app' is not known"),
     ],
 )
 def test_what_is_refused(text: str, kind: Kind, reason: str) -> None:
