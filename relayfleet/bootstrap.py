@@ -13,13 +13,20 @@ from relayfleet.errors import FleetError
 from relayfleet.store.files import write_atomic
 
 if TYPE_CHECKING:
+    import asyncio
+
+    from relayfleet.fleet.doctor_router import RouterMemory
     from relayfleet.fleet.finding import Finding
     from relayfleet.fleet.lifecycle import Lifecycle
     from relayfleet.fleet.router_lifecycle import RouterLifecycle
     from relayfleet.fleet.scaffold import Scaffolder
+    from relayfleet.model.fleet import FleetConfig, GithubAccount
     from relayfleet.model.layout import AgentLayout, FleetLayout
     from relayfleet.ports.log import Log
+    from relayfleet.router.daemon import Router
     from relayfleet.sources.github.source import GitHubSource
+    from relayfleet.store.router_db.quarantine import Quarantine
+    from relayfleet.store.router_db.replay import Replayer
 
 
 def scaffolder(layout: FleetLayout) -> Scaffolder:
@@ -45,6 +52,7 @@ def scaffolder(layout: FleetLayout) -> Scaffolder:
 def examine(layout: FleetLayout) -> tuple[Finding, ...]:
     """What `fleet doctor` finds on this machine."""
     import os
+    import time
 
     from relayfleet.config.load import load_fleet
     from relayfleet.errors import ConfigError
@@ -59,7 +67,32 @@ def examine(layout: FleetLayout) -> tuple[Finding, ...]:
         fleet_id = None
     machine = LocalMachine(environ=os.environ, port_free=is_port_free)
     sockets = sockets_of(fleet_id).folder if fleet_id else None
-    return diagnose(layout, machine, sockets=sockets, plugins=plugin_folders(layout))
+    return diagnose(
+        layout, machine, sockets=sockets, plugins=plugin_folders(layout), router=router_memory(layout, time.time())
+    )
+
+
+def router_memory(layout: FleetLayout, now: float) -> RouterMemory | None:
+    """What router.db says, None when there is none."""
+    import contextlib
+
+    from relayfleet.fleet.doctor_router import RouterMemory
+    from relayfleet.store.router_db.database import Database
+    from relayfleet.store.router_db.summary import summary_of
+
+    if not layout.router_db.exists():
+        return None
+    try:
+        with contextlib.closing(Database(layout.router_db)) as database:
+            known = summary_of(database)
+    except FleetError as error:
+        return RouterMemory(fault=error.reason, hint=error.hint)
+    return RouterMemory(
+        bytes=known.bytes,
+        held=known.rows["held"],
+        held_s=max(0.0, now - known.oldest_held_at) if known.oldest_held_at is not None else 0.0,
+        breakers=known.open_breakers,
+    )
 
 
 def lifecycle(layout: FleetLayout) -> Lifecycle:
@@ -127,6 +160,7 @@ async def run_agent(layout: FleetLayout, name: str) -> None:
         _record_failure(agent.failure, log, error)
         raise
     finally:
+        log.close()
         lock.release()
 
 
@@ -149,6 +183,7 @@ async def _run_agent(layout: FleetLayout, agent: AgentLayout, log: Log) -> None:
     from relayfleet.store.receipts import FileReceipts
     from relayfleet.store.session import JsonSessionFile
     from relayfleet.store.sockets import make_sockets
+    from relayfleet.store.upkeep import FileUpkeep
     from relayfleet.wire.launch import decode_launch
     from relayfleet.wire.server import ControlServer, WakeSocket
 
@@ -168,6 +203,7 @@ async def _run_agent(layout: FleetLayout, agent: AgentLayout, log: Log) -> None:
         spec=spec,
         inbox=FileInbox(agent.inbox),
         receipts=FileReceipts(agent.receipts),
+        upkeep=FileUpkeep(agent.inbox, agent.receipts),
         harness=harness,
         terminals=terminals(),
         tree=LocalProcessTree(),
@@ -208,53 +244,40 @@ async def run_router(layout: FleetLayout) -> None:
     """The router, until it is told to stop. Raises FleetError when it cannot begin."""
     import asyncio
     import random
-    import time
 
     from relayfleet.client.wake import wake
-    from relayfleet.config.load import load_fleet, load_gate
+    from relayfleet.config.load import load_fleet
     from relayfleet.router.daemon import Router
     from relayfleet.sources.clock import SystemClock
-    from relayfleet.store.cursor import SqliteCursor
+    from relayfleet.store.authorship import FileAuthorship
+    from relayfleet.store.gate_file import RoutesJson
     from relayfleet.store.lock import FileLock
     from relayfleet.store.log import open_log
+    from relayfleet.store.router_db.cursor import SqliteCursor
     from relayfleet.store.sockets import make_sockets
     from relayfleet.transports.file import FileTransport
-    from relayfleet.wire.control import refusal
     from relayfleet.wire.server import ControlServer
 
     lock = FileLock(layout.router_lock)
     lock.acquire(wait_s=2.0)
     log = open_log(layout.router_log)
     try:
-        fleet, gate = load_fleet(layout), load_gate(layout)
+        fleet = load_fleet(layout)
         sockets = make_sockets(fleet.id or scaffolder(layout).ensure_id())
         cursor = SqliteCursor(layout.router_db)
         router = Router(
-            gate=gate,
-            source=github_source(fleet.github_command, time.time),
+            gate_file=RoutesJson(layout),
+            accounts=fleet.github_accounts,
+            connect=lambda account: github_source(fleet.github_command, account),
             cursor=cursor,
             transport=FileTransport(layout, lambda agent: wake(sockets.wake(agent))),
+            authorship=FileAuthorship(layout),
             log=log,
             clock=SystemClock(),
             rng=random.Random(),  # noqa: S311 - jitter
         )
         stop = asyncio.Event()
-
-        async def answer(request: Mapping[str, Any]) -> Mapping[str, Any]:
-            if stop.is_set():
-                return refusal("the router is stopping")
-            if request.get("op") == "status":
-                status = dataclasses.asdict(router.status(time.time()))
-                # `state` is what is observed of the process; this is what the process says of its polling.
-                status["polling"] = status.pop("state")
-                held = [dataclasses.asdict(item) for item in cursor.held()]
-                return {"ok": True, **status, "held_items": held}
-            if request.get("op") == "stop":
-                stop.set()
-                return {"ok": True}
-            return refusal(f"cannot do {request.get('op')!r}: the router knows status and stop")
-
-        control = ControlServer(sockets.control("router"), answer=answer)
+        control = ControlServer(sockets.control("router"), answer=lambda request: _answer(router, stop, request))
         _on_end(stop.set)
         await control.open()
         try:
@@ -266,16 +289,65 @@ async def run_router(layout: FleetLayout) -> None:
         _record_failure(layout.router_failure, log, error)
         raise
     finally:
+        log.close()
         lock.release()
 
 
-def github_source(command: tuple[str, ...], now: Callable[[], float]) -> GitHubSource:
-    """GitHub through `gh`, which gets the operator's environment."""
+async def _answer(router: Router, stop: asyncio.Event, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the router says to a request on its control socket."""
+    from relayfleet.wire.control import refusal
+
+    if stop.is_set():
+        return refusal("the router is stopping")
+    try:
+        match request.get("op"):
+            case "status":
+                status = dataclasses.asdict(router.status())
+                # `state` is what is observed of the process; this is what the process says of its looking.
+                return {"ok": True, "polling": status.pop("state"), **status}
+            case "stop":
+                stop.set()
+            case "reload":
+                await router.reload()
+            case "deliver":
+                router.wake_deliveries()
+            case "forget_breakers":
+                router.forget_breakers()
+            case other:
+                return refusal(f"cannot do {other!r}: the router knows status, stop, reload, deliver, forget_breakers")
+    except FleetError as error:
+        return refusal(str(error), error.hint)
+    return {"ok": True}
+
+
+def github_source(command: tuple[str, ...], account: GithubAccount) -> GitHubSource:
+    """GitHub through `gh`, which gets the operator's environment, and the account's token when it has one."""
+    import time
+
     from relayfleet.harness.claude import operator_environment
+    from relayfleet.harness.credentials import fetch
+    from relayfleet.ports.github import Gh
     from relayfleet.sources.github.gh import GhProgram
     from relayfleet.sources.github.source import GitHubSource
+    from relayfleet.sources.github.token import TokenGh
 
-    return GitHubSource(GhProgram(command, operator_environment()), now)
+    # Without it `gh` may take another host for its own, when it is logged in there.
+    operator = {**operator_environment(), "GH_HOST": account.host}
+    token = account.token
+    gh: Gh = GhProgram(command, operator)
+    if token is not None:
+        doing = f"get the token of GitHub account {account.name!r}"
+        gh = TokenGh(command, operator, host=account.host, fetch=lambda: fetch(doing, token, operator))
+    return GitHubSource(gh, time.time, host=account.host)
+
+
+def github_source_of(fleet: FleetConfig, url: str) -> GitHubSource:
+    """GitHub by the account that the repository of an item's URL is for."""
+    from relayfleet.model.fleet import account_for
+
+    _, _, host, owner, *_ = [*url.split("/"), "", "", "", ""]
+    account = account_for(fleet.github_accounts, host=host.lower(), owner=owner)
+    return github_source(fleet.github_command, account)
 
 
 def router_lifecycle(layout: FleetLayout) -> RouterLifecycle:
@@ -300,6 +372,40 @@ def router_lifecycle(layout: FleetLayout) -> RouterLifecycle:
         ask_to_stop=ask_to_stop,
         want=lambda wanted: write_intent(layout.router_intent, wanted),
         argv=daemon_argv(layout, "router"),
+    )
+
+
+def quarantine(layout: FleetLayout) -> Quarantine:
+    """What trust holds back. Raises FleetError."""
+    import time
+
+    from relayfleet.config.load import agent_names
+    from relayfleet.model.entry import new_entry_id
+    from relayfleet.router.release import released
+    from relayfleet.store.router_db.quarantine import Quarantine
+
+    return Quarantine(
+        layout.router_db,
+        released=lambda held: released(held, new_id=new_entry_id, now=time.time()),
+        agents=agent_names(layout),
+        now=time.time,
+    )
+
+
+def replayer(layout: FleetLayout) -> Replayer:
+    """What makes deliveries once more. Raises FleetError."""
+    import time
+
+    from relayfleet.config.load import agent_names
+    from relayfleet.model.entry import new_entry_id
+    from relayfleet.router.replay import replayed
+    from relayfleet.store.router_db.replay import Replayer
+
+    return Replayer(
+        layout.router_db,
+        replayed=lambda owed, number: replayed(owed, number, entry_id=new_entry_id(), now=time.time()),
+        agents=agent_names(layout),
+        now=time.time,
     )
 
 

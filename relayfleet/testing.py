@@ -6,16 +6,16 @@ import asyncio
 import inspect
 import itertools
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from relayfleet.errors import FleetError, StorageFailed, UnknownAgent
 from relayfleet.model.agent import AgentSpec
-from relayfleet.model.entry import MAX_BODY_BYTES, Entry
-from relayfleet.model.names import SessionId
-from relayfleet.model.receipt import Receipt
+from relayfleet.model.entry import Entry, refuse_long_body
+from relayfleet.model.names import EntryId, SessionId
+from relayfleet.model.receipt import ENDS, EntryState, Receipt
 from relayfleet.model.status import AgentStatus
 from relayfleet.ports.daemon import Handle
 from relayfleet.ports.github import GhAnswer
@@ -56,14 +56,19 @@ class MemoryTransport:
         self.agents = None if agents is None else set(agents)
         self.entries: dict[str, list[Entry]] = {}
 
-    def deliver(self, agent: str, entry: Entry) -> bool:
+    def deliver(self, agent: str, entries: Sequence[Entry]) -> None:
         if self.agents is not None and agent not in self.agents:
-            raise UnknownAgent(f"deliver {entry.id!r} to {agent!r}", agent)
+            raise UnknownAgent(f"deliver to {agent!r}", agent)
         inbox = self.entries.setdefault(agent, [])
-        if any(there.id == entry.id for there in inbox):
-            return False
-        inbox.append(entry)
-        return True
+        _add_new(inbox, entries, known={entry.id for entry in inbox})
+
+
+def _add_new(inbox: list[Entry], entries: Sequence[Entry], *, known: set[EntryId]) -> int:
+    for entry in entries:
+        refuse_long_body(entry)
+    new = {entry.id: entry for entry in reversed(entries) if entry.id not in known}
+    inbox += [entry for entry in entries if new.get(entry.id) is entry]
+    return len(new)
 
 
 class MemoryLog:
@@ -177,22 +182,24 @@ class MemoryInbox:
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.archived: list[Entry] = []
         self.full = False
         self._read = 0
 
-    def append(self, entry: Entry) -> bool:
-        if len(entry.body) > MAX_BODY_BYTES:
-            raise FleetError("add an entry", f"the text has {len(entry.body)} characters")
-        if any(there.id == entry.id for there in self.entries):
-            return False
+    def append_all(self, entries: Sequence[Entry]) -> int:
         if self.full:
             raise StorageFailed("append", "No space left on device")
-        self.entries.append(entry)
-        return True
+        return _add_new(self.entries, entries, known={entry.id for entry in (*self.archived, *self.entries)})
 
     def read_new(self) -> list[Entry]:
         new, self._read = self.entries[self._read :], len(self.entries)
         return new
+
+    def archive(self, count: int) -> None:
+        """The first `count` entries, which were read."""
+        self.archived += self.entries[:count]
+        del self.entries[:count]
+        self._read -= count
 
 
 class MemoryReceipts:
@@ -207,8 +214,28 @@ class MemoryReceipts:
             raise StorageFailed("append", "No space left on device")
         self.receipts.append(receipt)
 
-    def read_all(self) -> list[Receipt]:
+    def read_all(self) -> Iterable[Receipt]:
         return list(self.receipts)
+
+
+class MemoryUpkeep:
+    """An Upkeep of a MemoryInbox and its MemoryReceipts: entries that have ended go, but for the last `keep`. While
+    `full` it does nothing."""
+
+    def __init__(self, inbox: MemoryInbox, receipts: MemoryReceipts, *, keep: int = 100) -> None:
+        self._inbox = inbox
+        self._receipts = receipts
+        self._keep = keep
+        self.full = False
+
+    def step(self, states: Mapping[EntryId, EntryState]) -> Collection[EntryId]:
+        if self.full:
+            raise StorageFailed("archive entries", "No space left on device")
+        old = [entry.id for entry in self._inbox.entries[: -self._keep]]
+        going = set(itertools.takewhile(lambda entry_id: states.get(entry_id) in ENDS, old))
+        self._inbox.archive(len(going))
+        self._receipts.receipts = [receipt for receipt in self._receipts.receipts if receipt.id not in going]
+        return going
 
 
 class MemorySessionFile:
@@ -325,13 +352,15 @@ class MemoryTree:
 
 
 class ScriptedHarness:
-    """A Harness whose session says what `sighting` is; `argv` is its command line."""
+    """A Harness whose sessions say what `sightings` has for them; `argv` is their command line. `conversations` can be
+    resumed, `leftovers` are of sessions that died before their first message."""
 
     def __init__(self, folder: Path, *, argv: Sequence[str] = ("session",)) -> None:
         self._folder = folder
         self._argv = tuple(argv)
-        self.sighting: Sighting | None = None
-        self.transcripts: set[SessionId] = set()
+        self.sightings: dict[SessionId, Sighting] = {}
+        self.conversations: set[SessionId] = set()
+        self.leftovers: set[SessionId] = set()
         self.wirings: list[Wiring] = []
 
     @property
@@ -347,11 +376,14 @@ class ScriptedHarness:
     def environment(self, session_id: SessionId) -> Mapping[str, str]:
         return {"RELAYFLEET_SESSION": session_id}
 
-    def has_transcript(self, session_id: SessionId) -> bool:
-        return session_id in self.transcripts
+    def has_conversation(self, session_id: SessionId) -> bool:
+        return session_id in self.conversations
+
+    def make_way(self, session_id: SessionId) -> None:
+        self.leftovers.discard(session_id)
 
     def look(self, session_id: SessionId, pid: int) -> Sighting | None:
-        return self.sighting
+        return self.sightings.get(session_id)
 
 
 class MemoryTools:

@@ -29,16 +29,10 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_globals)
-    groups: dict[str, typer.Typer] = {}
+    groups: dict[str, typer.Typer] = {"": app}
     for verb in VERBS:
         group, _, name = verb.path.rpartition(" ")
-        target = app
-        if group:
-            if group not in groups:
-                groups[group] = typer.Typer(no_args_is_help=group != "route", context_settings=_CONTEXT)
-                hidden = group not in GROUPS
-                app.add_typer(groups[group], name=group, help=GROUPS.get(group, ""), hidden=hidden)
-            target = groups[group]
+        target = _group(group, groups)
         settings = _CONTEXT | ({"ignore_unknown_options": True} if verb.path == "tell" else {})
         epilog = "Examples:\n\n" + "\n\n".join(f"    {e}" for e in verb.examples) if verb.examples else None
         target.command(name=name, help=verb.help, epilog=epilog, hidden=verb.hidden, context_settings=settings)(
@@ -47,6 +41,15 @@ def build() -> typer.Typer:
     show = next(v for v in VERBS if v.path == "route show")
     groups["route"].callback(invoke_without_command=True)(_route_alone(show))
     return app
+
+
+def _group(path: str, groups: dict[str, typer.Typer]) -> typer.Typer:
+    """The application of a group of verbs, which may lie within another."""
+    if path not in groups:
+        above, _, name = path.rpartition(" ")
+        groups[path] = typer.Typer(no_args_is_help=path != "route", context_settings=_CONTEXT)
+        _group(above, groups).add_typer(groups[path], name=name, help=GROUPS.get(path, ""), hidden=path not in GROUPS)
+    return groups[path]
 
 
 def main(argv: list[str]) -> int:
@@ -144,8 +147,6 @@ def _parameter(row: Arg | Opt) -> inspect.Parameter:
         callback = _one_of(row) if row.choices else None
         info = typer.Option(*flags, help=row.help, metavar=metavar, autocompletion=complete, callback=callback)
         annotation = row.type if row.type is bool or row.default is not None else row.type | None
-        if row.many:
-            annotation = list[str] | None
         default = False if row.type is bool else row.default
     return inspect.Parameter(
         row.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[annotation, info]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import defaultdict
 from typing import Any
@@ -15,24 +14,27 @@ from relayfleet.errors import UsageError
 from relayfleet.model.entry import Entry
 from relayfleet.model.receipt import Receipt, state_of
 from relayfleet.model.turn import sender_of
-from relayfleet.store.inbox import read_entries
-from relayfleet.store.lines import LineReader
-from relayfleet.store.receipts import read_receipts
+from relayfleet.store.inbox import read_all_entries, read_entries
+from relayfleet.store.receipts import read_all_receipts, read_receipts
+from relayfleet.store.replies import read_replies
 
 
-def run(ctx: Context, *, agent: str, limit: int) -> int:
+def run(ctx: Context, *, agent: str, limit: int, all: bool) -> int:
     """--json: {"version": 1, "entries": [{"id", "ts", "source", "body", "metadata", "state", "attempts", "via",
     "history": [{"state", "ts", "via", "attempt", "detail"}], "replies": [{"ts", "text"}]}]}; times in seconds, UTC."""
     if limit < 1:
         raise UsageError(f"show {limit} entries", "--limit is at least 1", hint="leave it out for the newest 50")
     select(read_roster(ctx.layout), doing="show the inbox of", names=(agent,), everyone=False, role=None)
     layout = ctx.layout.agent(agent)
-    entries = read_entries(layout.inbox)[-limit:]
+    # Receipts first: what is archived in between is then left out as a whole.
     history: defaultdict[str, list[Receipt]] = defaultdict(list)
-    for receipt in read_receipts(layout.receipts):
+    for receipt in read_all_receipts(layout.receipts) if all else read_receipts(layout.receipts):
         history[receipt.id].append(receipt)
+    entries = (read_all_entries(layout.inbox) if all else read_entries(layout.inbox))[-limit:]
     if ctx.json:
-        replies = _replies(LineReader(layout.state / "replies.jsonl"))
+        replies: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        for reply in read_replies(layout.state / "replies.jsonl"):
+            replies[reply["entry"]].append({"ts": reply["ts"], "text": reply["text"]})
         shown = [_as_json(entry, history[entry.id], replies[entry.id]) for entry in entries]
         emit_json({"version": 1, "entries": shown})
         return 0
@@ -93,14 +95,3 @@ def _summary(entry: Entry) -> str:
         where = f"{entry.metadata.get('repo')}#{entry.metadata.get('number')} {entry.metadata.get('event')}"
         return f"{where}: {entry.metadata.get('title', '')}"[:80]
     return " ".join(entry.body.split())[:80]
-
-
-def _replies(reader: LineReader) -> defaultdict[str, list[dict[str, Any]]]:
-    found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-    for line in reader.read_new():
-        try:
-            record = json.loads(line)
-            found[record["entry"]].append({"ts": record["ts"], "text": record["text"]})
-        except (ValueError, KeyError, TypeError):
-            continue  # torn by a crash
-    return found

@@ -93,7 +93,7 @@ def _fill(call: Call, words: list[str]) -> bool:
 
 
 def _take_value(call: Call, option: Opt, value: str) -> bool:
-    if option.many or (option.choices and value not in option.choices):
+    if option.choices and value not in option.choices:
         return False
     if option.type is int:
         if not value.isdecimal():

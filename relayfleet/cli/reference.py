@@ -202,6 +202,9 @@ def _plain(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, A
 def _type(schema: Mapping[str, Any], root: Mapping[str, Any]) -> str:
     schema = _plain(schema, root)
     if "anyOf" in schema:
+        first, *others = (choice for choice in schema["anyOf"] if choice.get("type") != "null")
+        if [choice.get("items") for choice in others] == [first]:
+            return f"{_type(first, root)}; or a list of them"
         return " or ".join(dict.fromkeys(_type(c, root) for c in schema["anyOf"] if c.get("type") != "null"))
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
+from relayfleet.cli.confirm import confirmed
 from relayfleet.cli.context import Context
 from relayfleet.cli.output import emit, emit_json, say
-from relayfleet.errors import UsageError
 
 
 def run(ctx: Context, *, name: str, yes: bool) -> int:
@@ -16,7 +15,14 @@ def run(ctx: Context, *, name: str, yes: bool) -> int:
     from relayfleet.model.names import fault_of_name
 
     known = fault_of_name(name) is None and ctx.layout.agent(name).dir.is_dir()
-    if known and not yes and not _asked(name):
+    if (
+        known
+        and not yes
+        and not confirmed(
+            f"Remove agent {name}? Its folder goes to archive/, its name out of routes.json.",
+            doing=f"remove agent {name!r}",
+        )
+    ):
         say("nothing was changed")
         return 1
     gone = scaffolder(ctx.layout).remove_agent(name, now=time.time())
@@ -38,10 +44,3 @@ def run(ctx: Context, *, name: str, yes: bool) -> int:
         emit(f"taken out of {gone.routes} {'route' if gone.routes == 1 else 'routes'}{watches}")
         say("next: `fleet router restart`, if the router is running")
     return 0
-
-
-def _asked(name: str) -> bool:
-    if not sys.stdin.isatty():
-        raise UsageError(f"remove agent {name!r}", "nobody is here to be asked", hint="--yes does not ask")
-    say(f"Remove agent {name}? Its folder goes to archive/, its name out of routes.json. [y/N]")
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

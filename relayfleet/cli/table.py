@@ -27,7 +27,7 @@ class Arg:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opt:
-    """An option. A `bool` one is a flag; the others take a value; `many` may be given again and gives a tuple."""
+    """An option. A `bool` one is a flag; the others take a value."""
 
     flag: str
     help: str
@@ -36,7 +36,6 @@ class Opt:
     short: str | None = None
     choices: tuple[str, ...] = ()
     metavar: str | None = None
-    many: bool = False
 
     @property
     def name(self) -> str:
@@ -66,6 +65,8 @@ _NO_WAIT = Opt(flag="--no-wait", help="Return at once instead of when the sessio
 
 GROUPS: dict[str, str] = {
     "router": "The one process that watches GitHub.",
+    "router cursor": "What the router remembers.",
+    "quarantine": "What is held back from agents.",
     "route": "The gate: which events reach which agents.",
     "host": "Hosts that agents can be placed on.",
 }
@@ -192,8 +193,9 @@ VERBS: tuple[Verb, ...] = (
         params=(
             Arg(name="agent", help="Name of the agent."),
             Opt(flag="--limit", help="At most this many entries, the newest.", type=int, default=50, metavar="N"),
+            Opt(flag="--all", help="Also those that have ended and were archived."),
         ),
-        examples=("fleet inbox wms-coder", "fleet inbox wms-coder --json"),
+        examples=("fleet inbox wms-coder", "fleet inbox wms-coder --all --limit 500 --json"),
         inside="own",
         quick=True,
     ),
@@ -244,9 +246,106 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         path="router status",
-        help="Each watch: last poll, next poll, items, last error; and the budget left.",
-        run="relayfleet.cli.router:status",
-        examples=("fleet router status --json",),
+        help="The plan: budgets, forecast, what each watch costs and when it is looked at next, and what goes wrong.",
+        run="relayfleet.cli.router_status:run",
+        params=(Opt(flag="--all", help="Every watch, however many there are."),),
+        examples=("fleet router status", "fleet router status --json"),
+    ),
+    Verb(
+        path="router log",
+        help="Why items went where they went, or why not: what happened, to whom, by which route, held back from whom.",
+        run="relayfleet.cli.router_log:run",
+        params=(
+            Arg(
+                name="item",
+                help="OWNER/NAME#NUMBER, OWNER/NAME, or the URL of an issue, pull request or run (default: all).",
+                required=False,
+            ),
+            Opt(flag="--since", help="Only what happened in this time.", type=str, metavar="2h"),
+            Opt(flag="--limit", help="At most this many, the newest.", type=int, default=20, metavar="N"),
+        ),
+        examples=("fleet router log", "fleet router log acme/WMS#41", "fleet router log acme/WMS --since 2h --json"),
+    ),
+    Verb(
+        path="router replay",
+        help="Deliver again, on purpose, what was delivered since then. Texts are kept for 7 days.",
+        run="relayfleet.cli.router_replay:run",
+        params=(
+            Opt(flag="--since", help="From how long ago on. Required.", type=str, metavar="2h"),
+            Opt(flag="--agent", help="Only what this agent got.", type=str, metavar="AGENT"),
+            Opt(
+                flag="--item", help="Only what is about this item or repository.", type=str, metavar="OWNER/NAME#NUMBER"
+            ),
+            Opt(flag="--dry-run", help="Only say what would be delivered."),
+        ),
+        examples=(
+            "fleet router replay --since 2h --dry-run",
+            "fleet router replay --since 1d --agent wms-coder --item acme/WMS#41",
+        ),
+    ),
+    Verb(
+        path="router cursor show",
+        help="How far every watch and feed has been read, and how much is remembered.",
+        run="relayfleet.cli.router_cursor:show",
+        examples=("fleet router cursor show --json",),
+    ),
+    Verb(
+        path="router cursor export",
+        help="All that is remembered, as JSON on stdout; what is held back is in it, too.",
+        run="relayfleet.cli.router_cursor:export",
+        examples=("fleet router cursor export > cursor.json",),
+        inside="nobody",
+    ),
+    Verb(
+        path="router cursor forget",
+        help="Have a watch begin anew, with a silent snapshot. Only while the router is stopped.",
+        run="relayfleet.cli.router_cursor:forget",
+        params=(Arg(name="watch", help="Name of the watch."),),
+        examples=("fleet router cursor forget wms-assigned",),
+    ),
+    Verb(
+        path="quarantine list",
+        help="What is held back from agents: which item, by whom, from whom, why. None of its text.",
+        run="relayfleet.cli.quarantine:show_all",
+        params=(
+            Opt(flag="--agent", help="Only what is held back from this agent.", type=str, metavar="AGENT"),
+            Opt(flag="--repo", help="Only what is of this repository.", type=str, metavar="OWNER/NAME"),
+            Opt(flag="--limit", help="At most this many, the newest.", type=int, default=100, metavar="N"),
+        ),
+        examples=("fleet quarantine list", "fleet quarantine list --agent wms-coder --json"),
+        inside="nobody",
+    ),
+    Verb(
+        path="quarantine show",
+        help="One of them, with its text, marked as what it is: a stranger's.",
+        run="relayfleet.cli.quarantine:show",
+        params=(Arg(name="id", help="Its number."),),
+        examples=("fleet quarantine show 12",),
+        inside="nobody",
+    ),
+    Verb(
+        path="quarantine release",
+        help="Deliver what was held back, to the agents that it was held back from.",
+        run="relayfleet.cli.quarantine:release",
+        params=(
+            Arg(name="ids", help="Numbers.", many=True, required=False),
+            Opt(flag="--all", help="All that is held back."),
+            Opt(flag="--yes", short="-y", help="Do not ask."),
+        ),
+        examples=("fleet quarantine release 12 13", "fleet quarantine release --all --yes"),
+        inside="nobody",
+    ),
+    Verb(
+        path="quarantine drop",
+        help="Throw away what was held back.",
+        run="relayfleet.cli.quarantine:drop",
+        params=(
+            Arg(name="ids", help="Numbers.", many=True, required=False),
+            Opt(flag="--all", help="All that is held back."),
+            Opt(flag="--yes", short="-y", help="Do not ask."),
+        ),
+        examples=("fleet quarantine drop 12", "fleet quarantine drop --all --yes"),
+        inside="nobody",
     ),
     Verb(
         path="route show",
@@ -260,6 +359,14 @@ VERBS: tuple[Verb, ...] = (
         run="relayfleet.cli.route:explain",
         params=(Arg(name="item", help="URL of an issue, pull request or run, or the path of a saved event."),),
         examples=("fleet route explain https://github.com/acme/WMS/issues/41", "fleet route explain event.json"),
+    ),
+    Verb(
+        path="route reset",
+        help="Let through again what agents answered each other on until the route was cut off: one route's, or all.",
+        run="relayfleet.cli.route_reset:run",
+        params=(Arg(name="index", help="Index of the route (default: all routes).", required=False),),
+        examples=("fleet route reset", "fleet route reset 2"),
+        inside="nobody",
     ),
     Verb(
         path="host add",

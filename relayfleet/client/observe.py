@@ -91,8 +91,6 @@ def _without_runner(member: Member, layout: AgentLayout) -> AgentStatus:
 
 def count_inbox(layout: AgentLayout) -> dict[str, int]:
     """How many entries are in which state, from the files."""
-    if not layout.inbox.exists():
-        return dict.fromkeys(ENTRY_STATES, 0)
     states = states_of(read_receipts(layout.receipts))
     counts = Counter(states.get(entry.id, "queued") for entry in read_entries(layout.inbox))
     return {state: counts[state] for state in ENTRY_STATES}

@@ -9,6 +9,7 @@ from relayfleet.config.load import inspect_all
 from relayfleet.fleet.doctor_config import check_config, check_gate, check_tokens
 from relayfleet.fleet.doctor_files import check_disk, check_leftovers, check_modes, check_sockets
 from relayfleet.fleet.doctor_programs import check_claude, check_gh, check_proxies, check_python
+from relayfleet.fleet.doctor_router import RouterMemory, check_router
 from relayfleet.fleet.doctor_sessions import check_plugins, check_ports, check_sessions, check_wanted
 from relayfleet.fleet.finding import Finding
 from relayfleet.model.layout import FleetLayout
@@ -16,11 +17,17 @@ from relayfleet.ports.machine import Machine
 
 
 def diagnose(
-    layout: FleetLayout, machine: Machine, *, sockets: Path | None, plugins: Sequence[Path]
+    layout: FleetLayout,
+    machine: Machine,
+    *,
+    sockets: Path | None,
+    plugins: Sequence[Path],
+    router: RouterMemory | None = None,
 ) -> tuple[Finding, ...]:
     """Every finding, in the order in which one would mend them.
 
-    `sockets` is the fleet's folder of sockets, `plugins` are the folders that plugins are looked for in.
+    `sockets` is the fleet's folder of sockets, `plugins` are the folders that plugins are looked for in, `router` is
+    what router.db says, None when there is none.
     """
     found = inspect_all(layout)
     agents = found.agents
@@ -36,6 +43,7 @@ def diagnose(
         *check_plugins(agents, plugins),
         *check_sessions(layout, agents, machine),
         *check_wanted(layout, agents, machine),
+        *check_router(router, found.gate),
         *check_modes(layout, agents),
         *check_leftovers(layout),
         *check_sockets(layout, sockets, machine),

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from relayfleet.config.routes import RoutesFile, to_gate
+from relayfleet.fleet.gate_review import finds
 from relayfleet.model.agent import Role
+from relayfleet.model.route import Match, values_of
 
 STARTER_POLL_SEC = 240
 
@@ -66,24 +69,23 @@ def take_out(raw: Mapping[str, Any], agent: str) -> tuple[RawGate, int, tuple[st
     A route that is left with nobody goes. So does a watch that such a route named, unless another route can still match
     what it finds.
     """
+    gate = to_gate(RoutesFile.model_validate(dict(raw)))
     kept: list[dict[str, Any]] = []
-    gone: list[dict[str, Any]] = []
+    matches: list[Match] = []
+    named: set[str] = set()
     touched = 0
-    for route in raw.get("routes", []):
-        if agent not in route["to"]:
-            kept.append(route)
-            continue
-        touched += 1
-        left = [name for name in route["to"] if name != agent]
+    for written, route in zip(raw.get("routes", []), gate.routes, strict=True):
+        left = [name for name in written["to"] if name != agent]
+        touched += agent in written["to"]
         if left:
-            kept.append({**route, "to": left})
+            kept.append({**written, "to": left} if agent in written["to"] else written)
+            matches.append(route.match)
         else:
-            gone.append(route)
-    named = {route["match"].get("watch") for route in gone}
-    idle = [w for w in raw.get("watches", []) if w["name"] in named and not any(_can_match(r, w) for r in kept)]
-    watches = [w for w in raw.get("watches", []) if w not in idle]
+            named.update(values_of(route.match.watch or ()))
+    idle = {w.name for w in gate.watches if w.name in named and not any(finds(w, match) for match in matches)}
+    watches = [written for written in raw.get("watches", []) if written["name"] not in idle]
     changed = {**raw, "watches": watches, "routes": kept} if touched else dict(raw)
-    return changed, touched, tuple(w["name"] for w in idle)
+    return changed, touched, tuple(w.name for w in gate.watches if w.name in idle)
 
 
 def _same_content(watch: Mapping[str, Any], starter: Starter) -> bool:
@@ -99,13 +101,3 @@ def _free_name(wanted: str, taken: set[str]) -> str:
     while name in taken:
         name, number = f"{wanted}-{number}", number + 1
     return name
-
-
-def _can_match(route: Mapping[str, Any], watch: Mapping[str, Any]) -> bool:
-    match = route["match"]
-    repo = match.get("repo")
-    return (
-        match.get("watch") in (None, watch["name"])
-        and match.get("kind") in (None, watch["kind"])
-        and (repo is None or repo.casefold() == watch["repo"].casefold())
-    )

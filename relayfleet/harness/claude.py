@@ -1,7 +1,8 @@
 """The interactive `claude` as a session: its command line, its configuration, and what it says of itself.
 
 Formats observed of Claude Code 2.1.328: the registry entry `$CLAUDE_CONFIG_DIR/sessions/<pid>.json` (`sessionId`,
-`status`, `statusUpdatedAt` in milliseconds, `waitingFor`), and the transcript `projects/<folder>/<session id>.jsonl`.
+`status`, `statusUpdatedAt` in milliseconds, `waitingFor`), and the transcript `projects/<folder>/<session id>.jsonl`
+(see `transcript.py`).
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from relayfleet.errors import FleetError
+from relayfleet.errors import FleetError, StorageFailed
 from relayfleet.harness.credentials import lend
 from relayfleet.harness.environment import session_environment
 from relayfleet.harness.seed import mcp_config, seed_config, settings
+from relayfleet.harness.transcript import holds_conversation
 from relayfleet.model.agent import AgentSpec
 from relayfleet.model.claude_version import TESTED, fault_of_version, version_in
 from relayfleet.model.layout import AgentLayout
@@ -116,8 +118,18 @@ class ClaudeHarness:
             fleet_bin=self._fleet_bin,
         )
 
-    def has_transcript(self, session_id: SessionId) -> bool:
-        return any(self._config.glob(f"projects/*/{session_id}.jsonl"))
+    def has_conversation(self, session_id: SessionId) -> bool:
+        return any(map(_holds_conversation, self._transcripts(session_id)))
+
+    def make_way(self, session_id: SessionId) -> None:
+        for path in self._transcripts(session_id):
+            try:
+                path.replace(path.with_name(path.name + ".aside"))
+            except OSError as error:
+                raise StorageFailed(f"move {str(path)!r} aside", error.strerror or str(error)) from error
+
+    def _transcripts(self, session_id: SessionId) -> list[Path]:
+        return list(self._config.glob(f"projects/*/{session_id}.jsonl"))
 
     def look(self, session_id: SessionId, pid: int) -> Sighting | None:
         folder = self._config / "sessions"
@@ -158,6 +170,14 @@ class ClaudeHarness:
                 fault,
                 hint="install a tested version: npm install -g @anthropic-ai/claude-code@" + TESTED[-1],
             )
+
+
+def _holds_conversation(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return holds_conversation(file)
+    except OSError as error:
+        raise StorageFailed(f"read {str(path)!r}", error.strerror or str(error)) from error
 
 
 def _registered(path: Path, session_id: SessionId) -> Sighting | None:

@@ -21,7 +21,7 @@ def lend(credentials: Mapping[str, Credential], *, operator: Mapping[str, str], 
     """
     variables: dict[str, str] = {}
     for name, credential in credentials.items():
-        value = _fetch(name, credential, operator)
+        value = fetch(f"lend credential {name!r}", credential, operator)
         if credential.as_env is not None:
             variables[credential.as_env] = value.decode("utf-8", "surrogateescape").strip()
         if credential.as_file is not None:
@@ -29,15 +29,15 @@ def lend(credentials: Mapping[str, Credential], *, operator: Mapping[str, str], 
     return variables
 
 
-def _fetch(name: str, credential: Credential, operator: Mapping[str, str]) -> bytes:
-    doing = f"lend credential {name!r}"
+def fetch(doing: str, credential: Credential, operator: Mapping[str, str]) -> bytes:
+    """What the source of a credential has now. Raises FleetError; `doing` is what it is fetched for."""
     if credential.from_env is not None:
         value = operator.get(credential.from_env, "")
         if not value:
             raise FleetError(
                 doing,
                 f"{credential.from_env} is not set here",
-                hint=f"set {credential.from_env} and start the agent anew",
+                hint=f"set {credential.from_env} and start it anew from there",
             )
         return os.fsencode(value)
     if credential.from_file is not None:

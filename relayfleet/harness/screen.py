@@ -35,14 +35,17 @@ class SessionLog:
 
     def write(self, data: bytes) -> None:
         self._tail = (self._tail + data)[-_TAIL:]
-        if self._size + len(data) > MAX_BYTES:
-            os.close(self._fd)
-            self._path.replace(self._path.with_name(self._path.name + ".1"))
-            self._fd, self._size = self._open(), 0
         try:
+            if self._size + len(data) > MAX_BYTES:
+                self._begin_anew()
             self._size += os.write(self._fd, data)
         except OSError:
             return  # a full disk must not end the session; its screen stays in memory
+
+    def _begin_anew(self) -> None:
+        self._path.replace(self._path.with_name(self._path.name + ".1"))
+        full, self._fd, self._size = self._fd, self._open(), 0
+        os.close(full)
 
     def tail(self) -> str:
         return plain(self._tail.decode("utf-8", "replace"))

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from relayfleet.store.files import make_private_folder, write_atomic
+
+T = TypeVar("T", dict[str, Any], list[Any])
 
 
 def seed_config(folder: Path, *, work: Path, api_key: str | None) -> None:
@@ -20,20 +22,27 @@ def seed_config(folder: Path, *, work: Path, api_key: str | None) -> None:
     state_file = folder / ".claude.json"
     try:
         state = json.loads(state_file.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         state = {}
     if not isinstance(state, dict):
         state = {}
     state["hasCompletedOnboarding"] = True
-    projects = state.setdefault("projects", {})
-    projects.setdefault(str(work), {})["hasTrustDialogAccepted"] = True
+    _part(_part(state, "projects", dict), str(work), dict)["hasTrustDialogAccepted"] = True
     if api_key:
-        responses = state.setdefault("customApiKeyResponses", {})
-        approved = responses.setdefault("approved", [])
+        responses = _part(state, "customApiKeyResponses", dict)
+        approved = _part(responses, "approved", list)
         if api_key[-20:] not in approved:
             approved.append(api_key[-20:])
-        responses.setdefault("rejected", [])
+        _part(responses, "rejected", list)
     write_atomic(state_file, json.dumps(state, indent=2).encode() + b"\n")
+
+
+def _part(whole: dict[str, Any], key: str, kind: type[T]) -> T:
+    """What stands there, made anew when it is of another kind."""
+    found = whole.get(key)
+    if not isinstance(found, kind):
+        found = whole[key] = kind()
+    return found
 
 
 def settings(*, hook_url: str, hook_token: str, agent_dir: Path, bodies: Path, bypass: bool) -> dict[str, Any]:

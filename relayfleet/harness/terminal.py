@@ -67,10 +67,10 @@ if sys.platform != "win32":
             else:
                 self._loop.remove_reader(self._process.fd)
 
-        def reap(self) -> None:
-            """Called at SIGCHLD: tells of the exit once."""
+        def reap(self) -> bool:
+            """Called at SIGCHLD: whether the program is over. Tells of its exit once."""
             if self._over:
-                return
+                return True
             try:
                 pid, status = os.waitpid(self.pid, os.WNOHANG)
             except ChildProcessError:
@@ -78,6 +78,7 @@ if sys.platform != "win32":
             if pid:
                 self._over = True
                 self._on_exit(os.waitstatus_to_exitcode(status))
+            return self._over
 
         def write(self, data: bytes) -> None:
             with contextlib.suppress(OSError):
@@ -138,6 +139,5 @@ if sys.platform != "win32":
 
         def _reap(self) -> None:
             for terminal in list(self._terminals):
-                terminal.reap()
-                if terminal._over:
+                if terminal.reap():
                     self._terminals.remove(terminal)

@@ -105,7 +105,14 @@ class Harness(Protocol):
         """The whole environment of the session. Raises FleetError when a credential cannot be had."""
         ...
 
-    def has_transcript(self, session_id: SessionId) -> bool: ...
+    def has_conversation(self, session_id: SessionId) -> bool:
+        """Whether there is one to resume. Raises StorageFailed."""
+        ...
+
+    def make_way(self, session_id: SessionId) -> None:
+        """Moves aside what is left of a session that died before its first message, so that one can begin under its
+        id. Raises StorageFailed."""
+        ...
 
     def look(self, session_id: SessionId, pid: int) -> Sighting | None:
         """None while the session has not said anything of itself."""

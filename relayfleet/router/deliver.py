@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from relayfleet.errors import FleetError
+from relayfleet.model.entry import Entry
 from relayfleet.model.names import EntryId
 from relayfleet.ports.clock import Clock
 from relayfleet.ports.cursor import Cursor, Owed
@@ -20,16 +21,21 @@ from relayfleet.ports.log import Log
 from relayfleet.ports.source import Failure
 from relayfleet.router.schedule import BackOff, back_off
 
+# What waits for its time is looked at so often, whatever the clock says: it may jump.
+LOOK_S = 30.0
+
 
 @dataclass(slots=True)
 class _Outcome:
-    """What became of a batch. After an agent's first failure its others are not tried: order is kept."""
+    """What became of a batch: all that an agent was to get arrived, or nothing of it."""
 
     delivered: list[EntryId] = field(default_factory=list)
     failed: dict[str, FleetError] = field(default_factory=dict)
 
 
 class Deliverer:
+    """`cooldown_s` is the longest that an entry may have to wait by the gate."""
+
     def __init__(self, *, cursor: Cursor, transport: Transport, log: Log, clock: Clock, rng: random.Random) -> None:
         self._cursor = cursor
         self._transport = transport
@@ -37,29 +43,39 @@ class Deliverer:
         self._clock = clock
         self._rng = rng
         self._held_up: dict[str, BackOff] = {}
+        self.cooldown_s = 0.0
 
     async def deliver(self) -> float | None:
-        """Delivers what can be delivered. Gives the moment of the next try for what cannot, None when all is done.
+        """Delivers what can be delivered now. Gives the moment (of the clock that never goes back) of the next try for
+        what cannot, None when nothing is owed.
 
         Raises StorageFailed when the cursor refuses.
         """
         while True:
-            now = self._clock.monotonic()
-            waiting = [agent for agent, hold in self._held_up.items() if hold.until > now]
-            batch = self._cursor.owed(besides=waiting)
+            moment, now = self._clock.monotonic(), self._clock.now()
+            waiting = [agent for agent, hold in self._held_up.items() if hold.until > moment]
+            batch = self._cursor.owed(now=now, ahead_s=self.cooldown_s, besides=waiting)
             if not batch:
-                return min((self._held_up[agent].until for agent in waiting), default=None)
+                return self._next_try(waiting, now=now, moment=moment)
             # Appending syncs to the disk; the loop goes on meanwhile.
             outcome = await asyncio.to_thread(_deliver_all, self._transport, batch)
             self._cursor.settle(outcome.delivered, now=self._clock.now())
             self._note(batch, outcome)
+
+    def _next_try(self, waiting: Sequence[str], *, now: float, moment: float) -> float | None:
+        moments = [self._held_up[agent].until for agent in waiting]
+        due = self._cursor.due_at(besides=waiting)
+        if due is not None:
+            # What is due and was not given cannot be read: it is no use to look again at once.
+            moments.append(moment + (min(LOOK_S, due - now) if due > now else LOOK_S))
+        return min(moments, default=None)
 
     def _note(self, batch: Sequence[Owed], outcome: _Outcome) -> None:
         delivered = set(outcome.delivered)
         for owed in batch:
             if owed.entry.id in delivered:
                 self._log.info("router.delivered", agent=owed.agent, entry=owed.entry.id, key=owed.key)
-                if owed.agent not in outcome.failed and self._held_up.pop(owed.agent, None) is not None:
+                if self._held_up.pop(owed.agent, None) is not None:
                     self._log.info("router.delivery_recovered", agent=owed.agent)
         for agent, error in outcome.failed.items():
             failure = Failure(kind="transport", message=str(error))
@@ -71,13 +87,14 @@ class Deliverer:
 
 def _deliver_all(transport: Transport, batch: Sequence[Owed]) -> _Outcome:
     outcome = _Outcome()
+    groups: dict[str, list[Entry]] = {}
     for owed in batch:
-        if owed.agent in outcome.failed:
-            continue
+        groups.setdefault(owed.agent, []).append(owed.entry)
+    for agent, entries in groups.items():
         try:
-            transport.deliver(owed.agent, owed.entry)
+            transport.deliver(agent, entries)
         except FleetError as error:
-            outcome.failed[owed.agent] = error
+            outcome.failed[agent] = error
         else:
-            outcome.delivered.append(owed.entry.id)
+            outcome.delivered += [entry.id for entry in entries]
     return outcome

@@ -1,129 +1,396 @@
-"""One round: look at the watches that are due, see what happened, record it all in one transaction."""
+"""One round: look at the feeds that are due, see what happened, record it all in one transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import random
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from math import inf
 
 from relayfleet.model.entry import new_entry_id
-from relayfleet.model.event import Event
+from relayfleet.model.event import Event, encode_event
 from relayfleet.model.filter import Filter, parse_filter
-from relayfleet.model.gate import Verdict, judge
+from relayfleet.model.fingerprint import route_fingerprint
+from relayfleet.model.gate import Hold, Recipient, judge
+from relayfleet.model.gate_index import index_of
+from relayfleet.model.item import Kind, Report, address_of
 from relayfleet.model.route import Gate
-from relayfleet.model.watch import Watch, fingerprint_of
-from relayfleet.ports.cursor import Cursor, Held, Owed
+from relayfleet.model.snapshot import is_busy
+from relayfleet.model.watch import Feed, Watch, feed_of, fingerprint_of
+from relayfleet.ports.authorship import Authorship
+from relayfleet.ports.cursor import Batch, Breaker, Cooldown, Cursor, Decision, FeedChange, Held, HeldFor, Owed
 from relayfleet.ports.log import Log
-from relayfleet.ports.source import Failure, Look, Round, Sight, Source
-from relayfleet.router.detect import Detection, detect
+from relayfleet.ports.source import Failure, Listing, Look, Round, Search, Sight, Source
+from relayfleet.router.detect import Detection, View, detect
 from relayfleet.router.entry import entry_of
+from relayfleet.router.loops import Causes, besides_own, causes_of, step_breaker
+
+# Checks change without touching the pull request: those under way are looked at often, the others now and then.
+BUSY_S = 60.0
+SWEEP_S = 600.0
+# GitHub's search index knows by then what happened; how often everything that a search finds is compared.
+LATE_S = 600.0
+# What may be an agent's own writing waits so long for the record of its `gh` call.
+OWN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Polled:
-    """What a round came to. `seen` are the watches that were read and recorded; the others stay due."""
+    """What a round came to. `seen` are the feeds, by key, that were read and recorded; the others stay due."""
 
     seen: tuple[str, ...]
     failures: Mapping[str, Failure] = field(default_factory=dict)
+    watch_failures: Mapping[str, Failure] = field(default_factory=dict)
     round: Round
 
 
-class Poller:
-    def __init__(self, *, gate: Gate, source: Source, cursor: Cursor, log: Log) -> None:
-        """Raises ValueError when a watch's filter cannot be understood."""
-        self._gate = gate
-        self._source = source
-        self._cursor = cursor
-        self._log = log
-        self._watches: dict[str, tuple[Watch, Filter]] = {
-            watch.name: (watch, parse_filter(watch.filter, watch.kind)) for watch in gate.watches
-        }
+@dataclass(slots=True)
+class _Feed:
+    """What is watched of one feed, and when parts of it were last looked at (moments of a clock that never goes
+    back)."""
 
-    async def poll(self, names: Sequence[str], *, now: float) -> Polled:
-        """Looks at these watches, which are all of runs or none of them. Raises StorageFailed: nothing is recorded."""
-        looks = {name: self._look(name) for name in names}
-        found = await self._source.look(list(looks.values()))
+    feed: Feed
+    watches: list[tuple[Watch, Filter]]
+    swept_at: float
+    busy_at: float = -inf
+    busy: set[str] = field(default_factory=set)
+    searched_at: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        return tuple(dict.fromkeys(watch.kind for watch, _ in self.watches))
+
+    def names(self, kind: Kind) -> list[str]:
+        return [watch.name for watch, _ in self.watches if watch.kind == kind]
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What the events of a round come to, while it is worked out. What was decided within the round counts already."""
+
+    owed: list[Owed] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    cooldowns: dict[tuple[str, str], Cooldown] = field(default_factory=dict)
+    breakers: dict[tuple[str, str], Breaker] = field(default_factory=dict)
+
+
+class Poller:
+    """Polls the feeds of one gate. `moment` is of a clock that never goes back, `now` of the wall's."""
+
+    def __init__(
+        self, *, gate: Gate, cursor: Cursor, authorship: Authorship, log: Log, rng: random.Random, moment: float
+    ) -> None:
+        """Raises ValueError when a watch's filter cannot be understood, StorageFailed."""
+        self._cursor = cursor
+        self._authorship = authorship
+        self._log = log
+        self._rng = rng
+        self._feeds: dict[str, _Feed] = {}
+        self._breakers: dict[tuple[str, str], Breaker] = {}
+        self._cooldowns: dict[tuple[str, str], Cooldown] = {}
+        self.forget_breakers()
+        self.take(gate, moment=moment)
+
+    def take(self, gate: Gate, *, moment: float) -> None:
+        """Goes over to a gate, which nothing may be polled by meanwhile. Feeds that stay keep their times.
+
+        Raises ValueError when a watch's filter cannot be understood, StorageFailed; then nothing is changed.
+        """
+        feeds: dict[str, _Feed] = {}
+        for watch in gate.watches:
+            feed = feed_of(watch)
+            if feed.key not in feeds:
+                # Spread, so that not all feeds are swept in the first round.
+                before = self._feeds.get(feed.key) or _Feed(feed, [], moment - self._rng.random() * SWEEP_S)
+                feeds[feed.key] = replace(before, watches=[])
+            feeds[feed.key].watches.append((watch, parse_filter(watch.filter, watch.kind)))
+        for key, node_ids in self._cursor.busy_pulls().items():
+            if key in feeds:
+                feeds[key].busy.update(node_ids)
+        known, index = dict(self._cursor.watches()), index_of(gate)
+        self._known, self._feeds, self._gate, self._index = known, feeds, gate, index
+        self._routes = [route_fingerprint(route) for route in gate.routes]
+
+    def forget_breakers(self) -> None:
+        """They were reset, or pruned with the cooldowns: what is stored counts. Raises StorageFailed."""
+        self._breakers = {(one.route, one.item): one for one in self._cursor.breakers()}
+        self._cooldowns = {(one.route, one.item): one for one in self._cursor.cooldowns()}
+
+    @property
+    def open_breakers(self) -> Sequence[tuple[int | None, Breaker]]:
+        """With the index of the route, None when it is no more."""
+        index = {fingerprint: place for place, fingerprint in enumerate(self._routes)}
+        return [(index.get(one.route), one) for one in self._breakers.values() if one.open]
+
+    @property
+    def feeds(self) -> Mapping[str, Sequence[Watch]]:
+        """The watches by the key of their feed."""
+        return {key: [watch for watch, _ in feed.watches] for key, feed in self._feeds.items()}
+
+    @property
+    def fresh(self) -> frozenset[str]:
+        """The keys of the feeds that have a watch which is yet to begin."""
+        return frozenset(
+            key for key, feed in self._feeds.items() if any(self._is_fresh(one) for one, _ in feed.watches)
+        )
+
+    async def poll(self, source: Source, keys: Sequence[str], *, now: float, moment: float) -> Polled:
+        """Looks at these feeds, which are all of one lane of `source`. Raises StorageFailed: nothing is recorded."""
+        looks = {key: self._look(self._feeds[key], moment=moment) for key in keys}
+        found = await source.look(list(looks.values()))
         failures = dict(found.failures)
+        watch_failures = dict(found.watch_failures)
         detections: list[Detection] = []
         for sight in found.sights:
-            look = looks[sight.watch]
-            if look.filter.needs_viewer and not found.viewer:
-                failures[sight.watch] = Failure(kind="server", message="GitHub did not say who @me is")
+            look = looks[sight.feed.key]
+            if look.needs_viewer and not found.viewer:
+                failures[sight.feed.key] = Failure(kind="server", message="GitHub did not say who @me is")
             else:
                 detections.append(self._detect(look, sight, found.viewer))
-        self._record(detections, now=now)
-        return Polled(seen=tuple(detection.change.watch for detection in detections), failures=failures, round=found)
+        self._record(detections, viewer=found.viewer, now=now)
+        for detection in detections:
+            self._follow(looks[detection.change.feed.key], detection.change, moment=moment)
+        seen = tuple(detection.change.feed.key for detection in detections)
+        return Polled(seen=seen, failures=failures, watch_failures=watch_failures, round=found)
 
-    def _look(self, name: str) -> Look:
-        watch, chosen = self._watches[name]
+    def _look(self, feed: _Feed, *, moment: float) -> Look:
+        fresh = [(watch, chosen) for watch, chosen in feed.watches if self._is_fresh(watch)]
+        sweep: Sequence[str] = ()
+        if "pulls" in feed.kinds and moment - feed.swept_at >= SWEEP_S:
+            sweep = self._cursor.open_pulls(feed.names("pulls"))
+        elif feed.busy and moment - feed.busy_at >= BUSY_S:
+            sweep = sorted(feed.busy)
+        return Look(
+            feed=feed.feed,
+            kinds=feed.kinds,
+            progress=self._cursor.progress(feed.feed),
+            known=self._cursor.snapshots,
+            members=lambda kind: self._cursor.members(feed.names(kind)),
+            listings=tuple(
+                Listing(watch=watch.name, kind=watch.kind, filter=chosen)
+                for watch, chosen in fresh
+                if not chosen.search
+            ),
+            searches=tuple(
+                Search(
+                    watch=watch.name,
+                    filter=chosen,
+                    whole=self._is_fresh(watch) or moment - feed.searched_at.get(watch.name, -inf) >= LATE_S,
+                    members=lambda node_ids, name=watch.name: self._cursor.in_view(name, node_ids),  # type: ignore[misc]
+                )
+                for watch, chosen in feed.watches
+                if chosen.search
+            ),
+            sweep=tuple(sweep),
+            needs_viewer=any(chosen.needs_viewer for _, chosen in feed.watches),
+        )
 
-        def known(node_ids: Sequence[str]) -> Mapping[str, str]:
-            members = self._cursor.members(name, node_ids)
-            return {node_id: member.updated_at for node_id, member in members.items()}
-
-        progress = self._cursor.progress(name, fingerprint_of(watch))
-        return Look(watch=watch, filter=chosen, progress=progress, known=known)
+    def _is_fresh(self, watch: Watch) -> bool:
+        return self._known.get(watch.name) != fingerprint_of(watch)
 
     def _detect(self, look: Look, sight: Sight, viewer: str) -> Detection:
-        first = look.progress is None
-        members = {} if first else self._cursor.members(sight.watch, [item.node_id for item in sight.items])
-        return detect(look.watch, look.filter, sight, members, viewer=viewer, first=first)
+        sight = self._without_unsure(sight, viewer)
+        feed = self._feeds[look.feed.key]
+        concerned = [report.item.node_id for report in sight.reports] + list(sight.gone)
+        listed = [item.node_id for items in sight.listed.values() for item in items]
+        listed += [node_id for found in sight.found.values() for node_id in found.items]
+        views = [self._view(watch, chosen, sight, concerned) for watch, chosen in feed.watches]
+        swept = [node_id for view in views for node_id in view.members]
+        return detect(
+            sight,
+            views,
+            self._cursor.snapshots(list(dict.fromkeys([*concerned, *listed, *swept]))),
+            marks={kind: progress.mark for kind, progress in look.progress.items()},
+            viewer=viewer,
+        )
 
-    def _record(self, detections: Sequence[Detection], *, now: float) -> None:
-        owed: list[Owed] = []
-        held: list[Held] = []
+    def _view(self, watch: Watch, chosen: Filter, sight: Sight, concerned: Sequence[str]) -> View:
+        found = sight.found.get(watch.name)
+        fresh = self._is_fresh(watch)
+        members: Set[str] = frozenset()
+        if not fresh:
+            whole = found is not None and found.whole
+            members = (
+                frozenset(self._cursor.members([watch.name])) if whole else self._cursor.in_view(watch.name, concerned)
+            )
+        progress = sight.progress.get(watch.kind)
+        late = _earlier(progress.settled_at, LATE_S) if progress else ""
+        return View(watch=watch, filter=chosen, fresh=fresh, members=members, late=late)
+
+    def _without_unsure(self, sight: Sight, viewer: str) -> Sight:
+        """Leaves out, for the next look, what may be an agent's own writing whose record is still under way."""
+        progress = dict(sight.progress)
+        sure: list[Report] = []
+        for report in sight.reports:
+            kind = report.item.kind
+            settled_at = progress[kind].settled_at
+            unsure = [
+                note.updated_at
+                for note in report.notes
+                if note.author.casefold() == viewer.casefold()
+                and settled_at
+                and note.updated_at > _earlier(settled_at, OWN_S)
+                and not self._authorship.author(note.url, note.author)
+            ]
+            if unsure:
+                progress[kind] = replace(progress[kind], mark=min(progress[kind].mark, _earlier(min(unsure), 1.0)))
+            else:
+                sure.append(report)
+        return replace(sight, reports=tuple(sure), progress=progress)
+
+    def _follow(self, look: Look, change: FeedChange, *, moment: float) -> None:
+        """Keeps in mind what was looked at, after it was recorded."""
+        feed = self._feeds[change.feed.key]
+        self._known.update((fresh.name, fresh.fingerprint) for fresh in change.fresh)
+        if look.sweep:
+            feed.busy_at = moment
+        if moment - feed.swept_at >= SWEEP_S:
+            feed.swept_at = moment
+        for search in look.searches:
+            if search.whole:
+                feed.searched_at[search.watch] = moment
+        for snapshot in change.snapshots:
+            (feed.busy.add if is_busy(snapshot) else feed.busy.discard)(snapshot.node_id)
+        feed.busy.difference_update(change.gone)
+
+    def _record(self, detections: Sequence[Detection], *, viewer: str, now: float) -> None:
+        outcome = _Outcome()
         for detection in detections:
-            if detection.change.fresh:
-                count = len(detection.change.entered)
-                self._log.info("router.snapshot", watch=detection.change.watch, items=count)
+            for fresh in detection.change.fresh:
+                self._log.info("router.snapshot", watch=fresh.name, items=len(fresh.members))
             for event in detection.events:
-                verdict = judge(self._gate, event)
-                owed += _owed(event, verdict, now=now)
-                held += _held(event, verdict, now=now)
-                self._tell(event, verdict)
+                self._decide(event, outcome, viewer=viewer, now=now)
         if detections:
-            self._cursor.commit([detection.change for detection in detections], owed, held, now=now)
+            batch = Batch(
+                feeds=[detection.change for detection in detections],
+                owed=outcome.owed,
+                held=outcome.held,
+                decisions=outcome.decisions,
+                cooldowns=list(outcome.cooldowns.values()),
+                breakers=list(outcome.breakers.values()),
+            )
+            self._cursor.commit(batch, now=now)
+            self._cooldowns.update(outcome.cooldowns)
+            self._breakers.update(outcome.breakers)
 
-    def _tell(self, event: Event, verdict: Verdict) -> None:
+    def _decide(self, event: Event, outcome: _Outcome, *, viewer: str, now: float) -> None:
+        """Who gets an event, who does not, and why."""
+        verdict = judge(self._index, event)
+        causes = causes_of(event, self._authorship)
+        sent: list[dict[str, object]] = []
+        held = [_held_for(hold) for hold in verdict.held]
+        notes: list[str] = [] if verdict.recipients or held else ["no route matches"]
+        for recipient in verdict.recipients:
+            told = besides_own(event, recipient.agent, self._authorship, viewer=viewer, now=now)
+            kept = {note.node_id for note in told.changes.notes} if told else set()
+            mine = replace(recipient, notes=tuple(note for note in recipient.notes if note in kept))
+            if told is None or (mine.item == "withheld" and not mine.notes):
+                notes.append(f"{recipient.agent} did it itself")
+                continue
+            through = self._unbroken(mine, event, causes, outcome, now=now)
+            if not through.routes:
+                reason = "agents answer each other here: the breaker of the route is open"
+                held.append(HeldFor(agent=mine.agent, routes=mine.routes, item=True, notes=mine.notes, reason=reason))
+                continue
+            entry = entry_of(told, through, entry_id=new_entry_id(), now=now)
+            not_before = self._cool(through, event, outcome, now=now)
+            outcome.owed.append(
+                Owed(
+                    agent=mine.agent,
+                    key=event.key,
+                    entry=entry,
+                    item=event.item.node_id,
+                    priority=through.priority,
+                    not_before=not_before,
+                )
+            )
+            sent.append({"agent": mine.agent, "routes": list(through.routes), "entry": entry.id})
+        if held:
+            outcome.held.append(
+                Held(key=event.key, watch=event.watch, event=encode_event(event), holds=tuple(held), at=now)
+            )
+        record = {
+            "watch": event.watch,
+            "events": list(event.names),
+            "why": event.why,
+            "to": sent,
+            "held": [{"agent": one.agent, "reason": one.reason} for one in held],
+            "note": "; ".join(notes),
+        }
+        item = event.item
+        outcome.decisions.append(
+            Decision(
+                at=now,
+                repo=address_of(item.host, item.repo),
+                kind=item.kind,
+                number=item.number,
+                key=event.key,
+                record=record,
+            )
+        )
         self._log.info(
             "router.event",
             watch=event.watch,
-            event=event.name,
-            repo=event.item.repo,
-            kind=event.item.kind,
-            number=event.item.number,
+            events=list(event.names),
+            repo=item.repo,
+            kind=item.kind,
+            number=item.number,
             key=event.key,
-            to=[recipient.agent for recipient in verdict.recipients],
-            held_for=[recipient.agent for recipient in verdict.held],
-            why_held=verdict.reason,
+            to=[one["agent"] for one in sent],
+            held_for=[one.agent for one in held],
         )
 
+    def _unbroken(
+        self, recipient: Recipient, event: Event, causes: Causes, outcome: _Outcome, *, now: float
+    ) -> Recipient:
+        """The recipient without the routes whose breaker keeps the event from it."""
+        passing: list[int] = []
+        for index in recipient.routes:
+            place = (self._routes[index], event.item.node_id)
+            before = outcome.breakers.get(place) or self._breakers.get(place)
+            after = step_breaker(before, causes, route=place[0], event=event, now=now)
+            if after is not None and after is not before:
+                outcome.breakers[place] = after
+            if after is not None and after.open and not causes.others:
+                if before is None or not before.open:
+                    self._log.warning(
+                        "router.breaker_opened",
+                        f"agents answered each other {after.count} times on {after.about}; the route is cut off there",
+                        hint=f"look at the conversation, then `fleet route reset {index}`",
+                        route=index,
+                        agent=recipient.agent,
+                    )
+                continue
+            passing.append(index)
+        return replace(recipient, routes=tuple(passing))
 
-def _owed(event: Event, verdict: Verdict, *, now: float) -> list[Owed]:
-    return [
-        Owed(
-            agent=recipient.agent,
-            key=event.key,
-            entry=entry_of(event, recipient, entry_id=new_entry_id(), now=now),
-        )
-        for recipient in verdict.recipients
-    ]
+    def _cool(self, recipient: Recipient, event: Event, outcome: _Outcome, *, now: float) -> float:
+        """When the entry may go: once the first of its routes is not quiet about the item any more."""
+        moments: list[float] = []
+        for index in recipient.routes:
+            quiet_s = self._gate.routes[index].cooldown_s
+            if not quiet_s:
+                moments.append(0.0)
+                continue
+            place = (self._routes[index], event.item.node_id)
+            cooldown = outcome.cooldowns.get(place) or self._cooldowns.get(place)
+            # One that is further ahead was noted by a clock that was wrong.
+            until = cooldown.until if cooldown and now < cooldown.until <= now + quiet_s else 0.0
+            moments.append(until)
+            if not until:
+                outcome.cooldowns[place] = Cooldown(route=place[0], item=place[1], until=now + quiet_s)
+        return min(moments)
 
 
-def _held(event: Event, verdict: Verdict, *, now: float) -> list[Held]:
-    if not verdict.held:
-        return []
-    item = event.item
-    record = Held(
-        key=event.key,
-        watch=event.watch,
-        repo=item.repo,
-        kind=item.kind,
-        number=item.number,
-        author=item.author,
-        association=item.association,
-        agents=tuple(recipient.agent for recipient in verdict.held),
-        url=item.url,
-        reason=verdict.reason,
-        at=now,
-    )
-    return [record]
+def _held_for(hold: Hold) -> HeldFor:
+    return HeldFor(agent=hold.agent, routes=hold.routes, item=hold.item, notes=hold.notes, reason=hold.reason)
+
+
+def _earlier(moment: str, seconds: float) -> str:
+    try:
+        then = datetime.fromisoformat(moment).timestamp() - seconds
+    except ValueError:
+        return ""
+    return datetime.fromtimestamp(then, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

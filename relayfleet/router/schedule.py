@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from relayfleet.ports.source import Failure
@@ -23,22 +22,10 @@ class BackOff:
     until: float
 
 
-def next_poll(due: float, poll_sec: float, *, now: float) -> float:
-    """The next moment of the watch's own rhythm: what took too long drops beats, and never shifts them.
-
-    So watches of one rhythm stay together, and are asked for together.
-    """
-    missed = max(0, int((now - due) // poll_sec))
-    return due + (missed + 1) * poll_sec
-
-
-def due_watches(due_at: Mapping[str, float], *, now: float) -> tuple[str, ...]:
-    return tuple(name for name, due in due_at.items() if due <= now)
-
-
-def pause_until(due_at: Mapping[str, float], holds: Iterable[BackOff | None]) -> float:
-    """When there is something to do again: the first watch is due, and nothing holds us back."""
-    return max([min(due_at.values()), *(hold.until for hold in holds if hold is not None)])
+def last_beat(beat: float, interval_s: float, *, moment: float) -> float:
+    """The latest beat up to `moment` of a rhythm of which `beat` is one: what took too long drops beats, and never
+    shifts them."""
+    return beat + max(0, int((moment - beat) // interval_s)) * interval_s
 
 
 def back_off(before: BackOff | None, failure: Failure, *, now: float, jitter: float) -> BackOff:

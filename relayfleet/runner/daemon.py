@@ -7,6 +7,7 @@ done here, receipts first.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,8 +17,8 @@ from relayfleet.errors import FleetError, StorageFailed
 from relayfleet.model.agent import AgentSpec
 from relayfleet.model.names import EntryId, SessionId
 from relayfleet.model.receipt import ENTRY_STATES, Receipt
-from relayfleet.model.turn import id_in_frame, render
-from relayfleet.ports.delivery import Inbox, Receipts
+from relayfleet.model.turn import full_text, id_in_frame, length_of, render
+from relayfleet.ports.delivery import Inbox, Receipts, Upkeep
 from relayfleet.ports.log import Log
 from relayfleet.ports.session import Harness, ProcessTree, SessionFile, Terminal, Terminals
 from relayfleet.runner import session as s
@@ -32,6 +33,7 @@ _GRACE_S = 5.0
 _BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 _HEALTHY_AFTER_S = 60.0
 _DEATHS_BEFORE_READY = 3
+_UPKEEP_EVERY_S = 30.0
 
 
 class Bodies(Protocol):
@@ -59,6 +61,7 @@ class Runner:
     spec: AgentSpec
     inbox: Inbox
     receipts: Receipts
+    upkeep: Upkeep
     harness: Harness
     terminals: Terminals
     tree: ProcessTree
@@ -84,6 +87,7 @@ class Runner:
         self._session_id = SessionId("")
         self._way = ""
         self._unsaved: list[Receipt] = []
+        self._upkeep_at = 0.0
 
     # ---- what reaches the runner from outside
 
@@ -171,7 +175,8 @@ class Runner:
         strays = self.tree.end_strays(known) if known else 0
         if strays:
             self.log.warning("runner.strays", f"ended {strays} processes that an earlier session left behind")
-        pending = self._entries.restore(self.inbox.read_new(), self.receipts.read_all())
+        entries = itertools.chain.from_iterable(iter(self.inbox.read_new, []))
+        pending = self._entries.restore(entries, self.receipts.read_all())
         self._feed(s.Arrived(pending))
         try:
             async with asyncio.TaskGroup() as tasks:  # a bug in looking ends the runner instead of blinding it
@@ -187,7 +192,9 @@ class Runner:
     async def _live_once(self) -> None:
         """One session process, from its start to its end."""
         self._exited.clear()
-        resume = self.harness.has_transcript(self._session_id)
+        resume = self.harness.has_conversation(self._session_id)
+        if not resume:
+            self.harness.make_way(self._session_id)
         self._state = replace(self._state, phase="starting", since=self.clock())
         self._started, self._ready, self._detail = self.clock(), False, ""
         self._terminal = self.terminals.spawn(
@@ -285,21 +292,43 @@ class Runner:
         self._save_receipts()
         self.tree.reap_orphans()
         self._feed(s.Ticked())
+        self._keep_record_small()
 
     def _read_inbox(self) -> None:
         try:
-            new = self._entries.add(self.inbox.read_new())
+            while read := self.inbox.read_new():
+                if new := self._entries.add(read):
+                    self._feed(s.Arrived(new))
         except StorageFailed as error:
             if self._detail != str(error):
                 self.log.error("inbox.unreadable", str(error), hint=error.hint)
             self._detail = str(error)
+
+    def _keep_record_small(self) -> None:
+        """From time to time, and not between an offer and its receipt: it holds everything else up."""
+        now, offer = self.clock(), self._state.offer
+        if now < self._upkeep_at or self._unsaved or (offer is not None and offer.prompt_id is None):
             return
-        if new:
-            self._feed(s.Arrived(new))
+        self._upkeep_at = now + _UPKEEP_EVERY_S
+        try:
+            archived = self.upkeep.step(self._entries.states)
+        except StorageFailed as error:
+            self.log.warning("inbox.upkeep_failed", str(error), hint=error.hint)
+            return
+        self._entries.forget(archived)
+        if archived:
+            self.log.info("inbox.archived", f"{len(archived)} entries")
 
     # ---- doing what was decided
 
     def _feed(self, given: s.Input) -> list[s.Effect]:
+        """Gives what was done because of it, but for the offer that may follow."""
+        done = self._take(given)
+        if self._take(s.Next()) or done:
+            self._look_soon()
+        return done
+
+    def _take(self, given: s.Input) -> list[s.Effect]:
         now = self.clock()
         state, effects = s.step(self._state, given, now=now)
         for effect in effects:
@@ -308,8 +337,6 @@ class Runner:
             if isinstance(effect, s.Send):
                 self._send(effect)
         self._state = state
-        if effects:
-            self._look_soon()
         return effects
 
     def _record(self, effect: s.Record, now: float) -> bool:
@@ -343,7 +370,7 @@ class Runner:
         entry = self._entries.get(effect.entry)
         limit = self.spec.delivery.max_turn_chars
         try:
-            pointer = self.bodies.keep(entry.id, entry.body) if len(entry.body) > limit else ""
+            pointer = self.bodies.keep(entry.id, full_text(entry)) if length_of(entry) > limit else ""
         except StorageFailed as error:
             # Known as lost once this step is taken; it is offered again when its time comes.
             asyncio.get_running_loop().call_soon(self.on_offered, entry.id, str(error))

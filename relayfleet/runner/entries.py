@@ -1,5 +1,4 @@
-"""What the runner holds of the inbox in memory: the entries that have not come to an end, and how many are in which
-state."""
+"""What the runner holds of the inbox in memory: the entries that have not come to an end, and the state of all."""
 
 from __future__ import annotations
 
@@ -13,10 +12,11 @@ from relayfleet.runner.session import Pending
 
 
 class Entries:
+    """`states` are those of every entry, `counts` how many are in each."""
+
     def __init__(self) -> None:
-        self._known: set[EntryId] = set()
         self._live: dict[EntryId, Entry] = {}
-        self._states: dict[EntryId, EntryState] = {}
+        self.states: dict[EntryId, EntryState] = {}
         self.counts: Counter[str] = Counter()
 
     def restore(self, entries: Iterable[Entry], receipts: Iterable[Receipt]) -> tuple[Pending, ...]:
@@ -46,13 +46,12 @@ class Entries:
         return tuple(Pending(id=e.id) for e in entries if self._admit(e, "queued"))
 
     def _admit(self, entry: Entry, state: EntryState) -> bool:
-        if entry.id in self._known:
+        if entry.id in self.states:
             return False
-        self._known.add(entry.id)
+        self.states[entry.id] = state
         self.counts[state] += 1
         if state not in ENDS:
             self._live[entry.id] = entry
-            self._states[entry.id] = state
         return True
 
     def get(self, entry_id: EntryId) -> Entry:
@@ -60,10 +59,15 @@ class Entries:
 
     def move(self, entry_id: EntryId, state: EntryState) -> None:
         """A receipt was written: the entry is in another state now."""
-        if entry_id not in self._states:
+        if entry_id not in self._live:
             return
-        self.counts[self._states[entry_id]] -= 1
+        self.counts[self.states[entry_id]] -= 1
         self.counts[state] += 1
-        self._states[entry_id] = state
+        self.states[entry_id] = state
         if state in ENDS:
-            del self._live[entry_id], self._states[entry_id]
+            del self._live[entry_id]
+
+    def forget(self, ended: Iterable[EntryId]) -> None:
+        """They were archived."""
+        for entry_id in ended:
+            self.counts[self.states.pop(entry_id)] -= 1

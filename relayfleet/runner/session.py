@@ -1,7 +1,8 @@
 """The life of a session and of the entry that it is working on, decided: `step(state, input, now) -> state, effects`.
 
-Pure: no clock, no I/O. `_STEPS` is the whole table. Inputs and effects are named tuples, which take a fraction of the
-time of dataclasses to define: this is imported by every runner. The rules it keeps:
+Pure: no clock, no I/O. `_STEPS` is the whole table. After each input comes a `Next`: that an entry is offered is a step
+of its own, so that one that cannot be recorded undoes nothing else. Inputs and effects are named tuples, which take a
+fraction of the time of dataclasses to define: this is imported by every runner. The rules it keeps:
 
 - One unconfirmed offer at a time, and only to an idle session: the end of one turn is what lets the next entry go.
 - `seen` and `handled` come from the session's hooks and nothing else. Seen and then idle without the turn's Stop is
@@ -122,7 +123,11 @@ class Ticked(NamedTuple):
     """Time went by."""
 
 
-Input = Arrived | Linked | Noticed | Prompted | Stopped | OfferLost | Failed | Died | Ticked
+class Next(NamedTuple):
+    """The next entry may go, if the session is free for it."""
+
+
+Input = Arrived | Linked | Noticed | Prompted | Stopped | OfferLost | Failed | Died | Ticked | Next
 
 
 # ---- what is to be done
@@ -158,9 +163,7 @@ Step = tuple[State, list[Effect]]
 
 def step(state: State, given: Input, *, now: float) -> Step:
     """The next state and what is to be done, in order."""
-    state, effects = _STEPS[type(given)](state, given, now)
-    state, offered = _offer_next(state, now)
-    return state, effects + offered
+    return _STEPS[type(given)](state, given, now)
 
 
 def next_tick(state: State, *, now: float) -> float | None:
@@ -174,7 +177,7 @@ def next_tick(state: State, *, now: float) -> float | None:
     return max(0.0, due - now)
 
 
-def _offer_next(state: State, now: float) -> Step:
+def _offer_next(state: State, given: Next, now: float) -> Step:
     if state.phase != "idle" or not state.linked or state.offer is not None or not state.queue:
         return state, []
     head, *rest = state.queue
@@ -244,14 +247,15 @@ def _offer_lost(state: State, given: OfferLost, now: float) -> Step:
 
 def _failed(state: State, given: Failed, now: float) -> Step:
     offer = state.offer
-    waiting = any(p.id == given.entry for p in state.queue)
-    if not waiting and (offer is None or offer.id != given.entry):
-        return state, []
-    attempt = offer.attempt if offer is not None and offer.id == given.entry else 1
-    queue = tuple(p for p in state.queue if p.id != given.entry)
-    kept = None if offer is not None and offer.id == given.entry else offer
-    state = _end(replace(state, queue=queue, offer=kept), given.entry)
-    return state, [Record(given.entry, "failed", attempt, given.detail, by_tool=True)]
+    if offer is not None and offer.id == given.entry:
+        attempt, state = offer.attempt, replace(state, offer=None)
+    else:
+        waiting = next((p for p in state.queue if p.id == given.entry), None)
+        if waiting is None:
+            return state, []
+        attempt = max(1, waiting.attempts)
+        state = replace(state, queue=tuple(p for p in state.queue if p is not waiting))
+    return _end(state, given.entry), [Record(given.entry, "failed", attempt, given.detail, by_tool=True)]
 
 
 def _died(state: State, given: Died, now: float) -> Step:
@@ -302,4 +306,5 @@ _STEPS: dict[type, Callable[[State, Any, float], Step]] = {
     Failed: _failed,
     Died: _died,
     Ticked: _ticked,
+    Next: _offer_next,
 }

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
 from relayfleet.errors import StorageFailed
+
+# Windows changes line ends in files that are opened without it.
+BINARY = getattr(os, "O_BINARY", 0)
 
 
 def write_all(fd: int, data: bytes) -> None:
@@ -34,9 +38,11 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, mode)
         try:
             write_all(fd, data)
+            if os.fstat(fd).st_size != len(data):
+                raise OSError(errno.EIO, "a part of it was not written")
             os.fsync(fd)
         finally:
             os.close(fd)

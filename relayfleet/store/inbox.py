@@ -1,13 +1,19 @@
-"""The inbox file of one agent: agents/<name>/state/inbox.jsonl (format: `model/entry.py`)."""
+"""The inbox of one agent: agents/<name>/state/inbox.jsonl and its segments (format: `model/entry.py`)."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from relayfleet.errors import FleetError
-from relayfleet.model.entry import MAX_BODY_BYTES, Entry, decode_entry, encode_entry
+from relayfleet.errors import StorageFailed
+from relayfleet.model.entry import Entry, decode_entry, encode_entry, refuse_long_body
 from relayfleet.model.names import EntryId
-from relayfleet.store.lines import LineReader, append_lines
+from relayfleet.store.files import make_private_folder
+from relayfleet.store.lines import append_lines, append_locked, lock_of, read_lines
+from relayfleet.store.segments import SegmentReader, archived, read_live, segment_numbers, segment_path
+
+# A file's time comes from a coarser clock than an entry's.
+_COARSE_S = 1.0
 
 
 class FileInbox:
@@ -15,42 +21,100 @@ class FileInbox:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._reader = LineReader(path)
-        self._index = LineReader(path)
+        self._reader = SegmentReader(path)
+        self._index = SegmentReader(path)
         self._known: set[EntryId] = set()
 
-    def append(self, entry: Entry) -> bool:
-        """Adds an entry whose id is not there yet; False when it is. Raises FleetError for a body over 8 MiB, and
-        StorageFailed."""
-        self._known.update(e.id for e in _decode(self._index.read_new()))
-        if entry.id in self._known:
-            return False
-        append_new(self._path, entry)
-        return True
+    def append_all(self, entries: Sequence[Entry]) -> int:
+        """One write and one sync for all. Raises FleetError for a body over MAX_BODY_BYTES, and StorageFailed."""
+        for entry in entries:
+            refuse_long_body(entry)
+        make_private_folder(self._path.parent)
+        with lock_of(self._path):
+            self._catch_up()
+            new = {entry.id: entry for entry in reversed(entries) if entry.id not in self._known}
+            for known in _in_archive(self._path, new.values()):
+                del new[known]
+            if new:
+                self._append([entry for entry in entries if new.get(entry.id) is entry])
+        return len(new)
 
     def read_new(self) -> list[Entry]:
-        return _decode(self._reader.read_new())
+        while lines := self._reader.read_new():
+            if entries := _decode(lines):
+                return entries
+        return []
+
+    def _append(self, entries: Sequence[Entry]) -> None:
+        data = b"".join(map(encode_entry, entries))
+        before = append_locked(self._path, data)
+        active = self._index.active
+        if (before.st_ino, before.st_size) == (active.inode, active.offset):
+            active.pass_over(data)
+            self._known.update(entry.id for entry in entries)
+
+    def _catch_up(self) -> None:
+        """Somebody else may have appended, or have taken away what was known."""
+        self._index_new()
+        if self._index.lost:
+            self._index, self._known = SegmentReader(self._path), set()
+            self._index_new()
+
+    def _index_new(self) -> None:
+        while lines := self._index.read_new():
+            self._known.update(entry.id for entry in _decode(lines))
 
 
 def append_new(path: Path, *entries: Entry) -> None:
     """Adds entries whose ids were just made, without looking for them first. Raises FleetError, StorageFailed."""
     for entry in entries:
-        if len(entry.body) > MAX_BODY_BYTES:
-            raise FleetError(
-                f"add an entry to {str(path)!r}",
-                f"the text has {len(entry.body)} characters, at most {MAX_BODY_BYTES} are taken",
-                hint="put it into a file and tell the agent where it is",
-            )
+        refuse_long_body(entry)
     append_lines(path, [encode_entry(e) for e in entries])
 
 
 def read_entries(path: Path) -> list[Entry]:
-    """Every entry; the first of each id counts, lines that are no entries are passed over."""
+    """Every entry that is not archived; the first of each id counts, lines that are no entries are passed over."""
+    return _first_of_each(_decode(read_live(path)))
+
+
+def read_all_entries(path: Path) -> list[Entry]:
+    """As `read_entries`, those that are archived first."""
+    live = _decode(read_live(path))  # read before the archive: what is archived meanwhile is in one of them
+    return _first_of_each([*_decode_archive(path, since=0.0), *live])
+
+
+def _in_archive(path: Path, entries: Collection[Entry]) -> set[EntryId]:
+    """Those of `entries` that an archived segment holds. What was appended and never marked as done is brought again,
+    however late; it is older than the archive then, so that for new ones this is one look at a folder."""
+    oldest = min((entry.ts for entry in entries), default=0.0) - _COARSE_S
+    try:
+        if not entries or archived(path).parent.stat().st_mtime < oldest:
+            return set()
+    except FileNotFoundError:
+        return set()
+    return {entry.id for entry in entries} & {entry.id for entry in _decode_archive(path, since=oldest)}
+
+
+def _decode_archive(path: Path, *, since: float) -> Iterable[Entry]:
+    """The entries of the archived segments that were written to since then (seconds, UTC)."""
+    place = archived(path)
+    for number in segment_numbers(place):
+        segment = segment_path(place, number)
+        try:
+            if segment.stat().st_mtime >= since:
+                yield from _decode(read_lines(segment))
+        except FileNotFoundError:
+            continue  # dropped just now
+        except OSError as error:
+            raise StorageFailed(f"read {str(segment)!r}", error.strerror or str(error)) from error
+
+
+def _first_of_each(entries: Iterable[Entry]) -> list[Entry]:
     seen: dict[EntryId, Entry] = {}
-    for entry in _decode(LineReader(path).read_new()):
+    for entry in entries:
         seen.setdefault(entry.id, entry)
     return list(seen.values())
 
 
-def _decode(lines: list[bytes]) -> list[Entry]:
+def _decode(lines: Iterable[bytes]) -> list[Entry]:
     return [entry for line in lines if (entry := decode_entry(line)) is not None]

@@ -16,6 +16,7 @@ from types import TracebackType
 from relayfleet.errors import LockHeld, StorageFailed
 
 _RETRY_S = 0.02
+_NAME_BYTES = 32  # always as many: cutting the file first would take longer than all the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,12 @@ class FileLock:
                 who = f"process {holder.pid}" if holder else "another process"
                 raise LockHeld(f"take lock {str(self._path)!r}", f"{who} holds it")
             time.sleep(_RETRY_S)
-        os.lseek(fd, 0, os.SEEK_SET)
-        os.ftruncate(fd, 0)
-        os.write(fd, f"{os.getpid()} {time.time():.3f}\n".encode())
+        try:
+            os.lseek(fd, 0, os.SEEK_SET)
+            os.write(fd, f"{os.getpid()} {time.time():.3f}".ljust(_NAME_BYTES - 1).encode() + b"\n")
+        except OSError as error:
+            os.close(fd)
+            raise StorageFailed(f"take lock {str(self._path)!r}", error.strerror or str(error)) from error
         self._fd = fd
 
     def release(self) -> None:

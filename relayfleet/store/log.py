@@ -48,6 +48,10 @@ class Log:
     def error(self, action: str, message: str = "", *, trace: BaseException | None = None, **fields: object) -> None:
         self._logger.error(message, exc_info=trace, extra={"action": action, "fields": fields})
 
+    def close(self) -> None:
+        for handler in self._logger.handlers:
+            handler.close()
+
 
 def open_log(path: Path) -> Log:
     """A log that writes to `path` and keeps at most KEEP older files of MAX_BYTES beside it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from relayfleet.errors import UnknownAgent
 from relayfleet.model.entry import Entry
@@ -18,12 +18,13 @@ class FileTransport:
         self._wake = wake
         self._inboxes: dict[str, FileInbox] = {}
 
-    def deliver(self, agent: str, entry: Entry) -> bool:
+    def deliver(self, agent: str, entries: Sequence[Entry]) -> None:
         """Raises UnknownAgent when there is no such agent, StorageFailed when the disk refuses."""
         folder = self._layout.agent(agent)
         if not folder.config.is_file():
-            raise UnknownAgent(f"deliver {entry.id!r} to {agent!r}", agent)
-        inbox = self._inboxes.setdefault(agent, FileInbox(folder.inbox))
-        written = inbox.append(entry)
+            raise UnknownAgent(f"deliver to {agent!r}", agent)
+        inbox = self._inboxes.get(agent)
+        if inbox is None:
+            inbox = self._inboxes[agent] = FileInbox(folder.inbox)
+        inbox.append_all(entries)
         self._wake(agent)
-        return written

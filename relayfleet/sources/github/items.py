@@ -1,82 +1,131 @@
 """Issues and pull requests: probes that cost little, details for what changed, a listing on the first look.
 
-What makes it miss nothing: a watch's *mark* is the time up to which everything was read after it had settled. GitHub's
-times are whole seconds, so an item that changed within the last SETTLE_S seconds by the server's clock may change
-again under the same time; it stays above the mark and is read again, until it is older. Its content hash tells whether
-there is news. Pages are read down to the mark, however many there are. The clock is the server's.
+What makes it miss nothing: a feed's *mark* is the time up to which everything was read after it had settled. GitHub's
+times are whole seconds, so an item that changed within the last seconds by the server's clock may change
+again under the same time; it stays above the mark and is read again, until it is older. What is remembered of it tells
+whether there is news. Pages are read down to the mark, however many there are. The clock is the server's.
+
+What is deleted leaves no trace but a count: when there are fewer items than there must be, the known ones are looked
+for one by one. What changes without touching an item's time (the checks of a pull request) is swept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, TypeVar
 
-from relayfleet.model.event import Item, Kind
+from relayfleet.model.item import Item, Kind, Note, Report
+from relayfleet.model.snapshot import Snapshot
 from relayfleet.model.watch import Progress
-from relayfleet.ports.source import Failure, Look, Sight
-from relayfleet.sources.github.call import Caller
+from relayfleet.ports.source import Failure, Found, Listing, Look, Purpose, Search, Sight
+from relayfleet.sources.github.call import Caller, iso, settled_at
 from relayfleet.sources.github.decode import (
-    Page,
     Stub,
-    connection_in,
+    decode_comments,
     decode_item,
     decode_page,
+    decode_place,
+    decode_report,
+    decode_review_comments,
+    decode_reviews,
     decode_stub,
     errors_by_alias,
+    login_of,
 )
 from relayfleet.sources.github.failure import failure_of_errors
 from relayfleet.sources.github.query import (
+    CONNECTION,
     DETAILS_AT_ONCE,
+    SWEEP_AT_ONCE,
     Question,
     details,
     listing,
+    more_comments,
+    more_review_comments,
+    more_reviews,
     probe,
+    probe_page,
     search,
     search_text,
+    sweep,
     viewer,
 )
 
-SETTLE_S = 2.0
 # The search index is late by seconds to minutes: what it shows below the mark is compared with what is known.
 SEARCH_LAG_S = 600.0
-# A first look lists this many items at most. An older one that changes later is still delivered, as `matched`.
+# A first look lists this many items at most. What it leaves out is known when it changes.
 MOST_LISTED = 1000
+MOST_FOUND = 1000
+MOST_NOTES = 2000
 MOST_AT_ONCE = 50
 # Of questions whose answers are long, fewer go together.
 LONG_AT_ONCE = 10
-HEAVY_AT_ONCE = 5
+HEAVY_AT_ONCE = 4
+DETAILS_TOGETHER = 2
 # An item that is no more, or that the token may not see, is left out, and the rest of the answer is good.
 _ABSENT = frozenset({"NOT_FOUND", "FORBIDDEN"})
 # What a filter may ask for that costs points for every item.
-_CONNECTIONS = frozenset({"label", "assignee"})
+_CONNECTIONS = frozenset({"label", "assignee", "reviewer"})
+T = TypeVar("T")
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
 
 
-@dataclass(slots=True)
-class _Group:
-    """The looks that one run of pages serves: those of one repository and kind, or one search."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemsRead:
+    """What came of several looks: see ports.source.Round."""
 
-    looks: list[Look]
-    ask: Callable[[str | None], Question]
+    sights: tuple[Sight, ...]
+    failures: Mapping[str, Failure]
+    watch_failures: Mapping[str, Failure]
+    failure: Failure | None
+
+
+@dataclass(slots=True)
+class _Probed:
+    """What the probe of one kind showed. The first page's clock counts: what changes while we turn pages jumps to the
+    front and is missed now."""
+
     floor: str
-    searched: bool
     stubs: dict[str, Stub] = field(default_factory=dict)
+    total: int = 0
     date: float = 0.0
-    failure: Failure | None = None
-    done: bool = False
 
 
 @dataclass(slots=True)
-class _Listing:
-    """The first look of a watch."""
+class _Reading:
+    """A look while it is under way. `open` counts the questions that are not answered to the end."""
 
     look: Look
-    whole: bool
-    items: dict[str, Item] = field(default_factory=dict)
+    probed: dict[Kind, _Probed] = field(default_factory=dict)
+    listed: dict[str, dict[str, Item]] = field(default_factory=dict)
+    found: dict[str, Found] = field(default_factory=dict)
+    wanted: dict[str, None] = field(default_factory=dict)
+    known: dict[str, Snapshot] = field(default_factory=dict)
+    read: set[str] = field(default_factory=set)
+    reports: dict[str, Report] = field(default_factory=dict)
+    swept: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+    named: str = ""
+    open: int = 0
     failure: Failure | None = None
-    done: bool = False
+
+    def want(self, node_ids: Sequence[str]) -> None:
+        self.wanted.update(dict.fromkeys(node_ids))
+        self.learn(node_ids)
+
+    def learn(self, node_ids: Sequence[str]) -> None:
+        self.known.update(self.look.known([one for one in node_ids if one not in self.known]))
+
+    def heard_of(self, report: Report) -> str:
+        """The time from which on the item's notes may be new."""
+        snapshot = self.known.get(report.item.node_id)
+        if snapshot is not None:
+            return snapshot.heard
+        kind = report.item.kind
+        progress = self.look.progress.get(kind)
+        return progress.mark if progress else _mark(self.probed[kind], None)
 
 
 @dataclass(slots=True)
@@ -84,10 +133,12 @@ class _Task:
     """One alias to ask, and who takes the answer. `take` gives the next question when there is another page.
     `together` is how many such questions may share a query.
 
-    With `node_ids` (the details of which are asked for) an error is one item's, and not the alias's.
+    With `node_ids` (those asked for) an error is one item's, and not the alias's.
     """
 
     question: Question
+    purpose: Purpose
+    readings: Sequence[_Reading]
     take: Callable[[Any, float], Question | None]
     fail: Callable[[Failure], None]
     together: int = MOST_AT_ONCE
@@ -102,56 +153,59 @@ class ItemReader:
         self._at_once = MOST_AT_ONCE
         self.viewer = ""
 
-    async def look(self, looks: Sequence[Look]) -> tuple[list[Sight], dict[str, Failure], Failure | None]:
-        """Sights of the looks that were completed, failures of single ones, and the failure that ended it."""
-        groups, listings = _grouped(looks)
-        tasks = [_page_task(group) for group in groups]
-        tasks += [_listing_task(one) for one in listings if not one.look.filter.search]
-        if not self.viewer and any(look.filter.needs_viewer for look in looks):
-            tasks.insert(0, _Task(question=viewer(), take=self._take_viewer, fail=lambda failure: None))
+    async def look(self, looks: Sequence[Look]) -> ItemsRead:
+        """Never raises for what goes wrong outside."""
+        readings = [_Reading(look) for look in looks]
+        watch_failures: dict[str, Failure] = {}
+        tasks: list[_Task] = []
+        if not self.viewer and any(look.needs_viewer for look in looks):
+            question = viewer()
+            tasks.append(_Task(question, "viewer", (), take=self._take_viewer, fail=lambda failure: None))
+        tasks += [_probe_task(reading) for reading in readings]
+        tasks += [task for reading in readings for task in _listing_tasks(reading)]
+        tasks += [task for reading in readings for task in _search_tasks(reading, watch_failures)]
         failure = await self._ask_all(tasks)
-        items: dict[str, Item | Failure] = {}
-        if failure is None:
-            failure = await self._read(_changed(groups), items)
-        sights, failures = _conclude(groups, listings, items, complete=failure is None)
-        return sights, failures, failure
+        # What came from another repository shows only when it was read, and may make up for what is missing.
+        for _ in range(2):
+            sweeps = [task for reading in _sound(readings) for task in _sweep_tasks(reading)]
+            failure = await self._ask_all(sweeps, ended_by=failure)
+            for reading in _sound(readings):
+                _choose(reading)
+            failure = await self._read(_sound(readings), ended_by=failure)
+        return ItemsRead(
+            sights=tuple(map(_conclude, _sound(readings))),
+            failures={one.look.feed.key: one.failure for one in readings if one.failure is not None},
+            watch_failures=watch_failures,
+            failure=failure,
+        )
 
     def _take_viewer(self, data: Any, date: float) -> None:
-        self.viewer = str(data["login"])
+        self.viewer = login_of(data)[0]
 
-    async def _read(self, node_ids: Sequence[str], items: dict[str, Item | Failure]) -> Failure | None:
-        """Reads items whole. One that is gone is not among `items` afterwards; one that cannot be read is a failure of
-        the watches that want it."""
+    async def _read(self, readings: Sequence[_Reading], *, ended_by: Failure | None) -> Failure | None:
+        """Reads items whole, then what their details left out. An item that is gone is not among the reports."""
+        wanted = [(reading, one) for reading in readings for one in reading.wanted if one not in reading.read]
+        for reading in readings:
+            reading.read.update(reading.wanted)
+        size = min(DETAILS_AT_ONCE, max(1, self._at_once // 2))
+        more: list[_Task] = []
+        tasks = [_details_task(chunk, self._caller.host, more) for chunk in _chunks(wanted, size)]
+        while tasks:
+            ended_by = await self._ask_all(tasks, ended_by=ended_by)
+            tasks, more[:] = list(more), []
+        return ended_by
 
-        def take(data: Any, date: float) -> None:
-            for node in data:
-                if node:
-                    try:
-                        items[node["id"]] = decode_item(node)
-                    except _UNREADABLE as error:
-                        items[node["id"]] = _unknown_shape(error)
-
-        failures: list[Failure] = []
-        size = min(DETAILS_AT_ONCE, 2 * self._at_once)
-        chunks = [node_ids[start : start + size] for start in range(0, len(node_ids), size)]
-        tasks = [
-            _Task(question=details(chunk), take=take, fail=failures.append, together=HEAVY_AT_ONCE, node_ids=chunk)
-            for chunk in chunks
-        ]
-        failure = await self._ask_all(tasks, items)
-        return failure or (failures[0] if failures else None)
-
-    async def _ask_all(
-        self, tasks: list[_Task], broken: MutableMapping[str, Item | Failure] | None = None
-    ) -> Failure | None:
-        """Asks until no task is left, one query after another. Stops at a failure that concerns them all.
-
-        `broken` takes the failures of single items.
-        """
+    async def _ask_all(self, tasks: Sequence[_Task], *, ended_by: Failure | None = None) -> Failure | None:
+        """Asks until no task is left, one query after another. Stops at a failure that concerns them all, and asks
+        nothing when the round was `ended_by` one before; then the readings stay open."""
         waiting = list(tasks)
-        while waiting:
+        for task in waiting:
+            for reading in task.readings:
+                reading.open += 1
+        while waiting and ended_by is None:
             batch, waiting = self._cut(waiting)
-            replies = await self._caller.ask([task.question for task in batch])
+            feeds = dict.fromkeys(reading.look.feed.key for task in batch for reading in task.readings)
+            replies = await self._caller.ask([task.question for task in batch], batch[0].purpose, tuple(feeds))
             if isinstance(replies, Failure):
                 if replies.status in (502, 504):
                     self._at_once = max(1, self._at_once // 2)
@@ -159,191 +213,347 @@ class ItemReader:
             self._at_once = min(MOST_AT_ONCE, self._at_once + 1)
             errors = errors_by_alias(replies.errors)
             for task, alias, data in zip(batch, replies.aliases, replies.data, strict=True):
-                own = errors.get(alias, [])
-                serious = [error for error in own if error.get("type") not in _ABSENT]
-                if data is None or (serious and not task.node_ids):
-                    task.fail(failure_of_errors(own))
-                    continue
-                if broken is not None:
-                    broken.update(_broken(task.node_ids, serious))
-                try:
-                    following = task.take(data, replies.date)
-                except _UNREADABLE as error:
-                    task.fail(_unknown_shape(error))
-                    continue
-                if following is not None:
+                following = _take(task, data, errors.get(alias, ()), replies.date)
+                if following is None:
+                    for reading in task.readings:
+                        reading.open -= 1
+                else:
                     task.question = following
                     task.together = min(task.together, LONG_AT_ONCE)
                     waiting.append(task)
-        return None
+        return ended_by
 
     def _cut(self, waiting: list[_Task]) -> tuple[list[_Task], list[_Task]]:
         """The next batch: the first question, and those behind it that may go together with it."""
-        most = min(self._at_once, waiting[0].together)
+        first = waiting[0]
+        most = min(self._at_once, first.together)
         batch: list[_Task] = []
         for task in waiting:
-            if task.together != waiting[0].together or len(batch) == most:
+            if (task.together, task.purpose) != (first.together, first.purpose) or len(batch) == most:
                 break
             batch.append(task)
         return batch, waiting[len(batch) :]
 
 
-def _grouped(looks: Sequence[Look]) -> tuple[list[_Group], list[_Listing]]:
-    shared: dict[tuple[str, Kind], list[Look]] = {}
-    groups: list[_Group] = []
-    listings: list[_Listing] = []
-    for look in looks:
-        if look.progress is None:
-            listings.append(_Listing(look, whole=any(term.field in _CONNECTIONS for term in look.filter.terms)))
-        if look.filter.search:
-            groups.append(_search_group(look))
-        else:
-            shared.setdefault((look.watch.repo.casefold(), look.watch.kind), []).append(look)
-    return [*groups, *(_probe_group(together) for together in shared.values())], listings
+def _take(task: _Task, data: Any, errors: Sequence[Mapping[str, Any]], date: float) -> Question | None:
+    """Hands an answer to its task. Gives the question that follows from it."""
+    serious = [error for error in errors if error.get("type") not in _ABSENT]
+    if data is None or (serious and not task.node_ids):
+        task.fail(failure_of_errors(errors))
+        return None
+    if serious:
+        # GitHub failed to show single items: whoever wants them has to ask again.
+        task.fail(failure_of_errors(serious))
+        return None
+    try:
+        return task.take(data, date)
+    except _UNREADABLE as error:
+        task.fail(Failure(kind="server", message=f"an answer has an unknown shape: {error!r}", status=200))
+        return None
 
 
-def _probe_group(looks: list[Look]) -> _Group:
-    """A watch on its first look needs one page only, to learn where its mark is."""
-    repo, kind = looks[0].watch.repo, looks[0].watch.kind
-    marks = [look.progress.mark for look in looks if look.progress is not None]
-    return _Group(
-        looks=looks,
-        ask=lambda after: probe(repo, kind, after=after),
-        floor=min(marks) if marks else "9",
-        searched=False,
+def _sound(readings: Sequence[_Reading]) -> list[_Reading]:
+    return [reading for reading in readings if reading.failure is None and reading.open == 0]
+
+
+def _failing(reading: _Reading) -> Callable[[Failure], None]:
+    def fail(failure: Failure) -> None:
+        reading.failure = failure
+
+    return fail
+
+
+def _probe_task(reading: _Reading) -> _Task:
+    look = reading.look
+    repo, kinds = look.feed.repo, look.kinds
+    # On a first sight one page is enough, to learn where the mark is.
+    floors = {kind: look.progress[kind].mark if kind in look.progress else "9" for kind in kinds}
+    unread: list[tuple[Kind, str]] = []
+
+    def take(data: Any, date: float) -> Question | None:
+        reading.named = str(data["nameWithOwner"])
+        for kind in kinds:
+            connection = data.get(CONNECTION[kind])
+            if connection is None:
+                continue
+            probed = reading.probed.setdefault(kind, _Probed(floor=floors[kind]))
+            if not probed.date:
+                probed.date, probed.total = date, int(connection["totalCount"])
+            page = decode_page(connection)
+            stubs = [decode_stub(node) for node in page.nodes]
+            probed.stubs.update((stub.node_id, stub) for stub in stubs)
+            if page.cursor and (not stubs or stubs[-1].updated_at > probed.floor):
+                unread.append((kind, page.cursor))
+        return probe_page(repo, *unread.pop()) if unread else None
+
+    return _Task(probe(repo, kinds), "probe", (reading,), take=take, fail=_failing(reading))
+
+
+def _listing_tasks(reading: _Reading) -> list[_Task]:
+    """One for the watches that want the same."""
+    together: dict[tuple[Kind, frozenset[str], bool], list[Listing]] = {}
+    for one in reading.look.listings:
+        whole = any(term.field in _CONNECTIONS for term in one.filter.terms)
+        together.setdefault((one.kind, one.filter.states, whole), []).append(one)
+    return [_listing_task(reading, listings, whole=key[2]) for key, listings in together.items()]
+
+
+def _listing_task(reading: _Reading, listings: Sequence[Listing], *, whole: bool) -> _Task:
+    look, first = reading.look, listings[0]
+    items: dict[str, Item] = {}
+    reading.listed.update((one.watch, items) for one in listings)
+
+    def ask(after: str | None) -> Question:
+        return listing(look.feed.repo, first.kind, first.filter.states, whole=whole, after=after)
+
+    def take(data: Any, date: float) -> Question | None:
+        page = decode_page(data[CONNECTION[first.kind]])
+        shown = (decode_item(node, host=look.feed.host) for node in page.nodes)
+        items.update((item.node_id, item) for item in shown)
+        return ask(page.cursor) if page.cursor and len(items) < MOST_LISTED else None
+
+    together = HEAVY_AT_ONCE if whole else MOST_AT_ONCE
+    return _Task(ask(None), "listing", (reading,), take=take, fail=_failing(reading), together=together)
+
+
+def _search_tasks(reading: _Reading, failures: dict[str, Failure]) -> list[_Task]:
+    return [_search_task(reading, one, failures) for one in reading.look.searches]
+
+
+def _search_task(reading: _Reading, wanted: Search, failures: dict[str, Failure]) -> _Task:
+    look, kind = reading.look, wanted.filter.kind
+    text = search_text(look.feed.repo, wanted.filter)
+    shown_whole = any(term.field in _CONNECTIONS for term in wanted.filter.terms)
+    progress = look.progress.get(kind)
+    floor = "" if wanted.whole or progress is None else _earlier(progress.mark, SEARCH_LAG_S)
+    items: dict[str, Item] = {}
+
+    def ask(after: str | None) -> Question:
+        return search(text, kind, whole=shown_whole, after=after)
+
+    def take(data: Any, date: float) -> Question | None:
+        page = decode_page(data)
+        shown = [decode_item(node, host=look.feed.host) for node in page.nodes]
+        items.update((item.node_id, item) for item in shown)
+        if page.cursor and len(items) < MOST_FOUND and (not shown or shown[-1].updated_at > floor):
+            return ask(page.cursor)
+        # GitHub shows no more than that of what it finds.
+        reading.found[wanted.watch] = Found(items=items, whole=wanted.whole and len(items) < MOST_FOUND)
+        return None
+
+    def fail(failure: Failure) -> None:
+        failures[wanted.watch] = failure
+
+    return _Task(ask(None), "search", (reading,), take=take, fail=fail, together=LONG_AT_ONCE)
+
+
+def _sweep_tasks(reading: _Reading) -> list[_Task]:
+    """Looks for what the look wants swept, and, where items are missing, for all that are known."""
+    look = reading.look
+    asked = [one for one in dict.fromkeys(look.sweep) if one not in reading.swept]
+    reading.swept.update(asked)
+    missing = [kind for kind in reading.probed if _has_fewer(reading, kind)]
+    lost = [one for kind in missing for one in look.members(kind) if one not in reading.swept]
+    reading.swept.update(lost)
+    tasks = [_sweep_task(reading, chunk, checks=True) for chunk in _chunks(asked, SWEEP_AT_ONCE)]
+    return tasks + [_sweep_task(reading, chunk, checks=False) for chunk in _chunks(lost, 2 * SWEEP_AT_ONCE)]
+
+
+def _has_fewer(reading: _Reading, kind: Kind) -> bool:
+    """Whether there are fewer items than there were, and were made since or came from another repository."""
+    probed, progress = reading.probed[kind], reading.look.progress.get(kind)
+    if progress is None or not progress.settled_at:
+        return False
+    new = {one.node_id for one in probed.stubs.values() if one.created_at >= progress.settled_at}.difference(
+        progress.recent
+    )
+    came = {key for key, one in reading.reports.items() if one.item.kind == kind and _came(reading, one, progress)}
+    return probed.total < progress.count + len(new | came)
+
+
+def _came(reading: _Reading, report: Report, progress: Progress) -> bool:
+    named, known = reading.named.casefold(), reading.known.get(report.item.node_id)
+    if report.item.repo.casefold() != named or (known is not None and known.repo.casefold() == named):
+        return False
+    return any(act.kind == "transferred" and act.at > progress.mark for act in report.acts)
+
+
+def _sweep_task(reading: _Reading, node_ids: Sequence[str], *, checks: bool) -> _Task:
+    def take(data: Any, date: float) -> None:
+        reading.learn(node_ids)
+        for node_id, node in zip(node_ids, data, strict=True):
+            if not node:
+                reading.gone.add(node_id)
+                continue
+            place, known = decode_place(node), reading.known.get(node_id)
+            moved = place.repo.casefold() != reading.named.casefold()
+            changed = place.checks is not None and (
+                known is None
+                or known.head != place.head
+                or known.checks != {check.name: f"{check.state}@{check.at}" for check in place.checks}
+            )
+            if moved or changed:
+                reading.want([node_id])
+
+    question = sweep(node_ids, checks=checks)
+    return _Task(
+        question, "sweep", (reading,), take=take, fail=_failing(reading), together=DETAILS_TOGETHER, node_ids=node_ids
     )
 
 
-def _search_group(look: Look) -> _Group:
-    text = search_text(look.watch.repo, look.filter)
-    floor = "" if look.progress is None else _earlier(look.progress.mark, SEARCH_LAG_S)
-    return _Group(looks=[look], ask=lambda after: search(text, after=after), floor=floor, searched=True)
+def _choose(reading: _Reading) -> None:
+    """What is to be read whole."""
+    look = reading.look
+    for kind, probed in reading.probed.items():
+        progress = look.progress.get(kind)
+        # On a first sight, what may yet change under the same time is read at once, so that it is known.
+        mark = progress.mark if progress else _mark(probed, None)
+        reading.want([stub.node_id for stub in probed.stubs.values() if stub.updated_at > mark])
+    for one in look.searches:
+        items = reading.found[one.watch].items if one.watch in reading.found else {}
+        if one.filter.kind in look.progress and items:
+            reading.learn(list(items))
+            have = one.members(list(items))
+            reading.want([key for key, item in items.items() if key not in have or _is_older(reading.known, item)])
+    reading.want([one for one in look.again if one not in reading.gone])
 
 
-def _page_task(group: _Group) -> _Task:
-    def take(data: Any, date: float) -> Question | None:
-        page: Page = decode_page(data if group.searched else connection_in(data))
-        # What changes while we turn pages jumps to the front and is missed now: the first page's clock counts.
-        group.date = group.date or date
-        stubs = [decode_stub(node) for node in page.nodes]
-        group.stubs.update((stub.node_id, stub) for stub in stubs)
-        if page.cursor and (not stubs or stubs[-1].updated_at > group.floor):
-            return group.ask(page.cursor)
-        group.done = True
-        return None
-
-    def fail(failure: Failure) -> None:
-        group.failure = failure
-
-    return _Task(question=group.ask(None), take=take, fail=fail)
+def _is_older(known: Mapping[str, Snapshot], item: Item) -> bool:
+    snapshot = known.get(item.node_id)
+    return snapshot is None or snapshot.updated_at < item.updated_at
 
 
-def _listing_task(one: _Listing) -> _Task:
-    look = one.look
+def _details_task(wanted: Sequence[tuple[_Reading, str]], host: str, more: list[_Task]) -> _Task:
+    """`more` takes the tasks that follow: notes which the details left out, and the halves of what failed."""
+    readings = list({id(reading): reading for reading, _ in wanted}.values())
 
-    def ask(after: str | None) -> Question:
-        return listing(look.watch.repo, look.watch.kind, look.filter.states, whole=one.whole, after=after)
-
-    def take(data: Any, date: float) -> Question | None:
-        page = decode_page(connection_in(data))
-        one.items.update((item.node_id, item) for item in map(decode_item, page.nodes))
-        if page.cursor and len(one.items) < MOST_LISTED:
-            return ask(page.cursor)
-        one.done = True
-        return None
+    def take(data: Any, date: float) -> None:
+        for (reading, _), node in zip(wanted, data, strict=True):
+            if node:
+                report = decode_report(node, host=host)
+                heard = reading.heard_of(report)
+                reading.reports[report.item.node_id] = _since(report, heard)
+                more.extend(_more_notes(reading, report.item.node_id, node, heard, more))
 
     def fail(failure: Failure) -> None:
-        one.failure = failure
+        if len(wanted) > 1:
+            half = len(wanted) // 2
+            more.extend(_details_task(part, host, more) for part in (wanted[:half], wanted[half:]))
+        else:
+            readings[0].failure = failure
 
-    return _Task(question=ask(None), take=take, fail=fail, together=HEAVY_AT_ONCE if one.whole else MOST_AT_ONCE)
-
-
-def _changed(groups: Sequence[_Group]) -> list[str]:
-    """The node ids whose details are wanted, each once."""
-    wanted: dict[str, None] = {}
-    for group in groups:
-        if group.done:
-            for look in group.looks:
-                wanted.update(dict.fromkeys(_wanted(group, look)))
-    return list(wanted)
+    ids = [node_id for _, node_id in wanted]
+    return _Task(details(ids), "details", readings, take=take, fail=fail, together=DETAILS_TOGETHER, node_ids=ids)
 
 
-def _wanted(group: _Group, look: Look) -> list[str]:
-    if look.progress is None:
-        # What may yet change under the same time is read whole at once, so that its content is known.
-        settled = "" if group.searched else _mark(group, look)
-        return [stub.node_id for stub in group.stubs.values() if stub.updated_at > settled]
-    mark = look.progress.mark
-    news = [stub.node_id for stub in group.stubs.values() if stub.updated_at > mark]
-    if group.searched:
-        older = [stub for stub in group.stubs.values() if stub.updated_at <= mark]
-        known = look.known([stub.node_id for stub in older])
-        news += [stub.node_id for stub in older if known.get(stub.node_id) != stub.updated_at]
-    return news
+def _since(report: Report, heard: str) -> Report:
+    return replace(report, notes=tuple(note for note in report.notes if note.updated_at >= heard))
 
 
-def _conclude(
-    groups: Sequence[_Group], listings: Sequence[_Listing], items: Mapping[str, Item | Failure], *, complete: bool
-) -> tuple[list[Sight], dict[str, Failure]]:
-    """With `complete` false the details are missing, and only what needs none is concluded."""
-    listed = {one.look.watch.name: one for one in listings}
-    sights: list[Sight] = []
-    failures: dict[str, Failure] = {}
-    for group in groups:
-        for look in group.looks:
-            name = look.watch.name
-            first = listed.get(name) if not group.searched else None
-            failure = group.failure or (first.failure if first else None)
-            if failure is not None:
-                failures[name] = failure
-                continue
-            wanted = _wanted(group, look) if group.done else []
-            if not group.done or (first and not first.done) or (wanted and not complete):
-                continue
-            details = [items[one] for one in wanted if one in items]
-            broken = [one for one in details if isinstance(one, Failure)]
-            if broken:
-                failures[name] = broken[0]
-                continue
-            read = {one.node_id: one for one in details if isinstance(one, Item)}
-            listed_here = first.items if first else {}
-            sights.append(
-                Sight(
-                    watch=name,
-                    items=tuple({**listed_here, **read}.values()),
-                    progress=Progress(mark=_mark(group, look)),
-                    glimpsed=frozenset(listed_here.keys() - read.keys()) if first and not first.whole else frozenset(),
-                )
-            )
-    return sights, failures
+def _more_notes(reading: _Reading, node_id: str, node: Mapping[str, Any], heard: str, more: list[_Task]) -> list[_Task]:
+    """Where a page of notes does not reach back to what was heard. `more` takes the tasks that follow from these."""
+    tasks = []
+    after = _unheard(node["comments"], heard)
+    if after is not None:
+        tasks.append(_comments_task(reading, node_id, after, heard))
+    reviews = node.get("reviews")
+    if reviews:
+        tasks += _lines_tasks(reading, node_id, reviews, heard)
+        # They come in the order in which they were begun, and an old one may have been edited.
+        if reviews["pageInfo"]["hasPreviousPage"]:
+            tasks.append(_reviews_task(reading, node_id, reviews["pageInfo"]["startCursor"], heard, more))
+    return tasks
 
 
-def _mark(group: _Group, look: Look) -> str:
-    before = look.progress.mark if look.progress else ""
-    newest = max((stub.updated_at for stub in group.stubs.values()), default="")
-    return max(before, min(newest, _iso(group.date - SETTLE_S)))
+def _unheard(connection: Mapping[str, Any], heard: str) -> str | None:
+    """Where the next page of comments begins, None when they were heard already: the last change comes first."""
+    page = decode_page(connection)
+    return page.cursor if page.nodes and page.nodes[-1]["updatedAt"] >= heard else None
 
 
-def _broken(node_ids: Sequence[str], errors: Sequence[Mapping[str, Any]]) -> dict[str, Failure]:
-    """The items that GitHub failed to show: an error's path is the alias, the place among the ids, and so on."""
-    return {
-        node_ids[error["path"][1]]: failure_of_errors([error])
-        for error in errors
-        if len(error["path"]) > 1 and isinstance(error["path"][1], int) and error["path"][1] < len(node_ids)
-    }
+def _comments_task(reading: _Reading, node_id: str, after: str, heard: str) -> _Task:
+    def take(data: Any, date: float) -> Question | None:
+        room = _add_notes(reading, node_id, decode_comments(data["comments"]), heard)
+        following = _unheard(data["comments"], heard)
+        return more_comments(node_id, following) if room and following is not None else None
+
+    question = more_comments(node_id, after)
+    return _Task(question, "details", (reading,), take=take, fail=_failing(reading), together=LONG_AT_ONCE)
 
 
-def _unknown_shape(error: Exception) -> Failure:
-    return Failure(kind="server", message=f"an answer has an unknown shape: {error!r}", status=200)
+def _reviews_task(reading: _Reading, node_id: str, before: str, heard: str, more: list[_Task]) -> _Task:
+    def take(data: Any, date: float) -> Question | None:
+        info = data["reviews"]["pageInfo"]
+        room = _add_notes(reading, node_id, decode_reviews(data["reviews"]), heard)
+        more.extend(_lines_tasks(reading, node_id, data["reviews"], heard))
+        return more_reviews(node_id, info["startCursor"]) if room and info["hasPreviousPage"] else None
+
+    question = more_reviews(node_id, before)
+    return _Task(question, "details", (reading,), take=take, fail=_failing(reading), together=HEAVY_AT_ONCE)
 
 
-def _earlier(mark: str, seconds: float) -> str:
+def _lines_tasks(reading: _Reading, node_id: str, reviews: Mapping[str, Any], heard: str) -> list[_Task]:
+    """Where a review has more comments on lines than were shown."""
+    return [
+        _lines_task(reading, node_id, review["id"], review["comments"]["pageInfo"]["endCursor"], heard)
+        for review in reviews["nodes"]
+        if review and review["comments"]["pageInfo"]["hasNextPage"]
+    ]
+
+
+def _lines_task(reading: _Reading, node_id: str, review_id: str, after: str, heard: str) -> _Task:
+    def take(data: Any, date: float) -> Question | None:
+        info = data["comments"]["pageInfo"]
+        room = _add_notes(reading, node_id, decode_review_comments(data["comments"]), heard)
+        return more_review_comments(review_id, info["endCursor"]) if room and info["hasNextPage"] else None
+
+    question = more_review_comments(review_id, after)
+    return _Task(question, "details", (reading,), take=take, fail=_failing(reading), together=LONG_AT_ONCE)
+
+
+def _add_notes(reading: _Reading, node_id: str, notes: Sequence[Note], heard: str) -> bool:
+    """Whether there is room for more."""
+    report = reading.reports[node_id]
+    merged = {(note.kind, note.node_id): note for note in (*notes, *report.notes) if note.updated_at >= heard}
+    ordered = tuple(sorted(merged.values(), key=lambda note: (note.updated_at, note.created_at)))
+    reading.reports[node_id] = replace(report, notes=ordered)
+    return len(ordered) < MOST_NOTES
+
+
+def _conclude(reading: _Reading) -> Sight:
+    look = reading.look
+    progress = dict(look.progress)
+    for kind, probed in reading.probed.items():
+        settled = settled_at(probed.date)
+        progress[kind] = Progress(
+            mark=_mark(probed, look.progress.get(kind)),
+            settled_at=settled,
+            count=probed.total,
+            recent=tuple(stub.node_id for stub in probed.stubs.values() if stub.created_at >= settled),
+        )
+    return Sight(
+        feed=look.feed,
+        progress=progress,
+        named=reading.named,
+        reports=tuple(reading.reports.values()),
+        gone=tuple(sorted(reading.gone)),
+        listed={watch: tuple(items.values()) for watch, items in reading.listed.items()},
+        found=reading.found,
+    )
+
+
+def _mark(probed: _Probed, progress: Progress | None) -> str:
+    settled = settled_at(probed.date)
+    newest = max((stub.updated_at for stub in probed.stubs.values()), default=settled)
+    return max(progress.mark if progress else "", min(newest, settled))
+
+
+def _chunks(whole: Sequence[T], size: int) -> list[Sequence[T]]:
+    return [whole[start : start + size] for start in range(0, len(whole), size)]
+
+
+def _earlier(moment: str, seconds: float) -> str:
     try:
-        moment = datetime.fromisoformat(mark).timestamp()
+        return iso(datetime.fromisoformat(moment).timestamp() - seconds)
     except ValueError:
         return ""
-    return _iso(moment - seconds)
-
-
-def _iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

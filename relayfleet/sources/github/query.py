@@ -1,10 +1,11 @@
 """The GraphQL that is asked: many small questions in one query, each under an alias of its own. Pure.
 
-A *probe* shows what changed lately in one repository: no nested connection, so that a hundred of them cost one point.
-A *listing* shows what is there, for the first look of a watch; it is *whole* when the watch's filter asks for labels or
-assignees, which are connections and cost points, and a glimpse otherwise. A *search* is for what only GitHub's index
-knows. *Details* read single items by their node ids. Every string travels as a variable: nothing is pasted into a
-query.
+A *probe* shows what changed lately in one repository, and how many items there are: no nested connection, so that
+fifty repositories cost one point. A *listing* shows what is there, for the first look of a watch; it is *whole* when
+the watch's filter asks for labels or people, which are connections and cost points, and a glimpse otherwise. A *search*
+is for what only GitHub's index knows. *Details* read single items by their node ids, with what was said and done. A
+*sweep* tells whether items are still there, and how the checks of pull requests stand. Every string travels as a
+variable: nothing is pasted into a query.
 """
 
 from __future__ import annotations
@@ -13,37 +14,103 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from relayfleet.model.event import Kind
 from relayfleet.model.filter import Filter
+from relayfleet.model.item import Kind
 
 PROBE_FIRST = 20
 PAGE = 100
 WHOLE_PAGE = 50
 SEARCH_PAGE = 50
-DETAILS_AT_ONCE = 100
+NOTES_PAGE = 50
+REVIEWS_PAGE = 20
+MORE_REVIEWS_PAGE = 50
+DETAILS_AT_ONCE = 25
+SWEEP_AT_ONCE = 50
 
-_CONNECTION: Mapping[Kind, str] = {"issues": "issues", "pulls": "pullRequests"}
+CONNECTION: Mapping[Kind, str] = {"issues": "issues", "pulls": "pullRequests"}
 _STATE_ENUM: Mapping[Kind, str] = {"issues": "IssueState", "pulls": "PullRequestState"}
 _GLIMPSE = (
-    "__typename id number title url createdAt updatedAt author { login } authorAssociation"
+    "__typename id number title url createdAt updatedAt author { __typename login } authorAssociation"
     " repository { nameWithOwner isPrivate }"
 )
-_WHOLE = (
-    f"{_GLIMPSE} body comments {{ totalCount }}"
-    " labels(first: 100) { nodes { name } } assignees(first: 20) { nodes { login } }"
+_LABELS = "labels(first: 100) { nodes { name } }"
+_PEOPLE = "assignees(first: 20) { nodes { login } }"
+_TEXT = f"body lastEditedAt milestone {{ title }} {_LABELS} {_PEOPLE}"
+_WRITER = "author { __typename login } authorAssociation"
+_NOTE = f"id url body createdAt updatedAt lastEditedAt {_WRITER}"
+_COMMENTS_ORDER = "orderBy: {field: UPDATED_AT, direction: DESC}"
+_COMMENTS = (
+    f"comments(first: {NOTES_PAGE}, {_COMMENTS_ORDER})"
+    f" {{ totalCount nodes {{ {_NOTE} }} pageInfo {{ hasNextPage endCursor }} }}"
 )
-# The two states have types of their own, which one field of one answer may not have both.
-_OF_ISSUE = "issueState: state"
+_REVIEWER = (
+    "requestedReviewer { ... on User { login } ... on Bot { login } ... on Mannequin { login } ... on Team { slug } }"
+)
+_INLINE = f"{{ nodes {{ {_NOTE} path line }} pageInfo {{ hasNextPage endCursor }} }}"
+_REVIEW = f"{_NOTE} state submittedAt comments(first: {NOTES_PAGE}) {_INLINE}"
+_REVIEWS = (
+    f"reviews(last: {REVIEWS_PAGE}) {{ nodes {{ {_REVIEW} }} pageInfo {{ hasPreviousPage startCursor }} }}"
+    f" reviewRequests(first: 50) {{ nodes {{ {_REVIEWER} }} }}"
+)
+_CHECKS = (
+    "commits(last: 1) { nodes { commit { oid message statusCheckRollup { contexts(first: 100) { nodes { __typename"
+    " ... on CheckRun { name status conclusion startedAt completedAt detailsUrl }"
+    " ... on StatusContext { context state createdAt targetUrl } } } } } } }"
+)
+# Who did what to an item, of the acts that tell something. Acts of pull requests alone stand in the second list.
+_BOTH_ACTS = (
+    "LABELED_EVENT UNLABELED_EVENT ASSIGNED_EVENT UNASSIGNED_EVENT CLOSED_EVENT REOPENED_EVENT RENAMED_TITLE_EVENT"
+    " MILESTONED_EVENT DEMILESTONED_EVENT COMMENT_DELETED_EVENT"
+)
+_ISSUE_ACTS = f"{_BOTH_ACTS} TRANSFERRED_EVENT"
+_PULL_ACTS = (
+    f"{_BOTH_ACTS} MERGED_EVENT REVIEW_REQUESTED_EVENT REVIEW_REQUEST_REMOVED_EVENT READY_FOR_REVIEW_EVENT"
+    " CONVERT_TO_DRAFT_EVENT HEAD_REF_FORCE_PUSHED_EVENT BASE_REF_CHANGED_EVENT"
+)
+_DONE = "id createdAt actor { __typename login }"
+_ASSIGNEE = (
+    "assignee { ... on User { login } ... on Bot { login } ... on Mannequin { login } ... on Organization { login } }"
+)
+_BOTH_FIELDS = (
+    "__typename"
+    f" ... on LabeledEvent {{ {_DONE} label {{ name }} }} ... on UnlabeledEvent {{ {_DONE} label {{ name }} }}"
+    f" ... on AssignedEvent {{ {_DONE} {_ASSIGNEE} }} ... on UnassignedEvent {{ {_DONE} {_ASSIGNEE} }}"
+    f" ... on ClosedEvent {{ {_DONE} }} ... on ReopenedEvent {{ {_DONE} }}"
+    f" ... on RenamedTitleEvent {{ {_DONE} previousTitle }} ... on MilestonedEvent {{ {_DONE} }}"
+    f" ... on DemilestonedEvent {{ {_DONE} }} ... on CommentDeletedEvent {{ {_DONE} }}"
+)
+_PULL_FIELDS = (
+    f"{_BOTH_FIELDS} ... on MergedEvent {{ {_DONE} }}"
+    f" ... on ReviewRequestedEvent {{ {_DONE} {_REVIEWER} }} ... on ReviewRequestRemovedEvent {{ {_DONE} {_REVIEWER} }}"
+    f" ... on ReadyForReviewEvent {{ {_DONE} }} ... on ConvertToDraftEvent {{ {_DONE} }}"
+    f" ... on HeadRefForcePushedEvent {{ {_DONE} }} ... on BaseRefChangedEvent {{ {_DONE} previousRefName }}"
+)
+_ACTS_LAST = 60
+# The two states, and the two timelines, have types of their own, which one field of one answer may not have both.
+_OF_ISSUE = "issueState: state stateReason"
 _OF_PULL = "pullState: state isDraft baseRefName headRefName headRefOid"
-_ISSUE = f"fragment issueParts on Issue {{ {_WHOLE} {_OF_ISSUE} }}"
-_PULL = f"fragment pullParts on PullRequest {{ {_WHOLE} {_OF_PULL} }}"
-_ISSUE_GLIMPSE = f"fragment issueGlimpse on Issue {{ {_GLIMPSE} {_OF_ISSUE} }}"
-_PULL_GLIMPSE = f"fragment pullGlimpse on PullRequest {{ {_GLIMPSE} {_OF_PULL} }}"
+_ISSUE = (
+    f"fragment issueParts on Issue {{ {_GLIMPSE} {_OF_ISSUE} {_TEXT} {_COMMENTS}"
+    f" issueActs: timelineItems(last: {_ACTS_LAST}, itemTypes: [{_ISSUE_ACTS}])"
+    f" {{ nodes {{ {_BOTH_FIELDS} ... on TransferredEvent {{ {_DONE} }} }} }} }}"
+)
+_PULL = (
+    f"fragment pullParts on PullRequest {{ {_GLIMPSE} {_OF_PULL} {_TEXT} {_COMMENTS}"
+    f" {_REVIEWS} {_CHECKS}"
+    f" pullActs: timelineItems(last: {_ACTS_LAST}, itemTypes: [{_PULL_ACTS}]) {{ nodes {{ {_PULL_FIELDS} }} }} }}"
+)
+_REQUESTS = f"reviewRequests(first: 50) {{ nodes {{ {_REVIEWER} }} }}"
 _SHOWN: Mapping[tuple[Kind, bool], tuple[str, str]] = {
-    ("issues", True): ("issueParts", _ISSUE),
-    ("pulls", True): ("pullParts", _PULL),
-    ("issues", False): ("issueGlimpse", _ISSUE_GLIMPSE),
-    ("pulls", False): ("pullGlimpse", _PULL_GLIMPSE),
+    ("issues", True): (
+        "issueListed",
+        f"fragment issueListed on Issue {{ {_GLIMPSE} {_OF_ISSUE} {_LABELS} {_PEOPLE} }}",
+    ),
+    ("pulls", True): (
+        "pullListed",
+        f"fragment pullListed on PullRequest {{ {_GLIMPSE} {_OF_PULL} {_LABELS} {_PEOPLE} {_REQUESTS} }}",
+    ),
+    ("issues", False): ("issueGlimpse", f"fragment issueGlimpse on Issue {{ {_GLIMPSE} {_OF_ISSUE} }}"),
+    ("pulls", False): ("pullGlimpse", f"fragment pullGlimpse on PullRequest {{ {_GLIMPSE} {_OF_PULL} }}"),
 }
 
 
@@ -65,27 +132,45 @@ class Query:
     aliases: tuple[str, ...]
 
 
-def probe(repo: str, kind: Kind, *, after: str | None = None) -> Question:
-    """The items of a repository that changed last, the newest first: `id updatedAt` of each."""
-    fields = "nodes { id updatedAt } pageInfo { hasNextPage endCursor }"
-    return _in_repository(repo, kind, fields, first=PAGE if after else PROBE_FIRST, after=after)
+def probe(repo: str, kinds: Sequence[Kind]) -> Question:
+    """The items of a repository that changed last, the newest first, of each kind; and how many there are."""
+    parts = " ".join(_changed_last(kind, first=PROBE_FIRST, after="") for kind in kinds)
+    return _of_repository(repo, f"nameWithOwner {parts}")
+
+
+def probe_page(repo: str, kind: Kind, after: str) -> Question:
+    """The next page of a probe's one kind."""
+    return _of_repository(
+        repo, f"nameWithOwner {_changed_last(kind, first=PAGE, after=', after: $2')}", ("String", after)
+    )
 
 
 def listing(repo: str, kind: Kind, states: frozenset[str], *, whole: bool, after: str | None = None) -> Question:
     """The items of a repository in these states (none: any)."""
     name, fragment = _SHOWN[kind, whole]
-    fields = f"nodes {{ ...{name} }} pageInfo {{ hasNextPage endCursor }}"
     first = WHOLE_PAGE if whole else PAGE if after else PROBE_FIRST
-    return _in_repository(repo, kind, fields, first=first, after=after, states=states, fragments=(fragment,))
+    variables: list[tuple[str, Any]] = [("String", after)]
+    chosen = ""
+    if states:
+        chosen = ", states: $3"
+        variables.append((f"[{_STATE_ENUM[kind]}!]", sorted(state.upper() for state in states)))
+    return _of_repository(
+        repo,
+        f"{CONNECTION[kind]}(first: {first}, after: $2{chosen}, orderBy: {{field: UPDATED_AT, direction: DESC}})"
+        f" {{ nodes {{ ...{name} }} pageInfo {{ hasNextPage endCursor }} }}",
+        *variables,
+        fragments=(fragment,),
+    )
 
 
-def search(text: str, *, after: str | None = None) -> Question:
-    """What GitHub's search finds: `id updatedAt` of each."""
+def search(text: str, kind: Kind, *, whole: bool, after: str | None = None) -> Question:
+    """What GitHub's search finds."""
+    name, fragment = _SHOWN[kind, whole]
     return Question(
         text=f"search(query: $0, type: ISSUE, first: {SEARCH_PAGE}, after: $1)"
-        " { nodes { ... on Issue { id updatedAt } ... on PullRequest { id updatedAt } }"
-        " pageInfo { hasNextPage endCursor } }",
+        f" {{ nodes {{ ...{name} }} pageInfo {{ hasNextPage endCursor }} }}",
         variables=(("String!", text), ("String", after)),
+        fragments=(fragment,),
     )
 
 
@@ -97,19 +182,57 @@ def details(node_ids: Sequence[str]) -> Question:
     )
 
 
+def more_comments(node_id: str, after: str) -> Question:
+    """The comments of an item beyond those that its details showed."""
+    shown = (
+        f"comments(first: {PAGE}, after: $1, {_COMMENTS_ORDER})"
+        f" {{ nodes {{ {_NOTE} }} pageInfo {{ hasNextPage endCursor }} }}"
+    )
+    return Question(
+        text=f"node(id: $0) {{ ... on Issue {{ {shown} }} ... on PullRequest {{ {shown} }} }}",
+        variables=(("ID!", node_id), ("String", after)),
+    )
+
+
+def more_reviews(node_id: str, before: str) -> Question:
+    """The reviews of a pull request before those that its details showed."""
+    return Question(
+        text=f"node(id: $0) {{ ... on PullRequest {{ reviews(last: {MORE_REVIEWS_PAGE}, before: $1)"
+        f" {{ nodes {{ {_REVIEW} }} pageInfo {{ hasPreviousPage startCursor }} }} }} }}",
+        variables=(("ID!", node_id), ("String", before)),
+    )
+
+
+def more_review_comments(review_id: str, after: str) -> Question:
+    """The comments of a review beyond those that were shown with it."""
+    return Question(
+        text=f"node(id: $0) {{ ... on PullRequestReview {{ comments(first: {PAGE}, after: $1) {_INLINE} }} }}",
+        variables=(("ID!", review_id), ("String", after)),
+    )
+
+
+def sweep(node_ids: Sequence[str], *, checks: bool) -> Question:
+    """Whether items are still there and where; with `checks`, how those of pull requests stand."""
+    place = "id number updatedAt repository { nameWithOwner }"
+    pull = f"{place} {_CHECKS}" if checks else place
+    return Question(
+        text=f"nodes(ids: $0) {{ ... on Issue {{ {place} }} ... on PullRequest {{ {pull} }} }}",
+        variables=(("[ID!]!", list(node_ids)),),
+    )
+
+
 def single(repo: str, number: int) -> Question:
     """One issue or pull request by its number."""
-    owner, _, name = repo.partition("/")
-    return Question(
-        text="repository(owner: $0, name: $1)"
-        " { issueOrPullRequest(number: $2) { __typename ...issueParts ...pullParts } }",
-        variables=(("String!", owner), ("String!", name), ("Int!", number)),
+    return _of_repository(
+        repo,
+        "issueOrPullRequest(number: $2) { __typename ...issueParts ...pullParts }",
+        ("Int!", number),
         fragments=(_ISSUE, _PULL),
     )
 
 
 def viewer() -> Question:
-    return Question(text="viewer { login }")
+    return Question(text="viewer { __typename login }")
 
 
 def search_text(repo: str, chosen: Filter) -> str:
@@ -123,7 +246,7 @@ def search_text(repo: str, chosen: Filter) -> str:
 
 
 def compose(questions: Sequence[Question]) -> Query:
-    """All questions in one query."""
+    """All questions in one query, which also asks what it costs."""
     declared: list[str] = []
     variables: dict[str, Any] = {}
     lines: list[str] = []
@@ -142,29 +265,21 @@ def compose(questions: Sequence[Question]) -> Query:
         lines.append(f"a{index}: {text}")
         fragments.update(dict.fromkeys(question.fragments))
     head = f"query({', '.join(declared)})" if declared else "query"
-    return Query(text="\n".join((f"{head} {{", *lines, "}", *fragments)), variables=variables, aliases=tuple(aliases))
+    text = "\n".join((f"{head} {{", *lines, "rateLimit { cost }", "}", *fragments))
+    return Query(text=text, variables=variables, aliases=tuple(aliases))
 
 
-def _in_repository(
-    repo: str,
-    kind: Kind,
-    fields: str,
-    *,
-    first: int,
-    after: str | None,
-    states: frozenset[str] = frozenset(),
-    fragments: tuple[str, ...] = (),
-) -> Question:
+def _changed_last(kind: Kind, *, first: int, after: str) -> str:
+    return (
+        f"{CONNECTION[kind]}(first: {first}{after}, orderBy: {{field: UPDATED_AT, direction: DESC}})"
+        " { totalCount nodes { id createdAt updatedAt } pageInfo { hasNextPage endCursor } }"
+    )
+
+
+def _of_repository(repo: str, parts: str, *variables: tuple[str, Any], fragments: tuple[str, ...] = ()) -> Question:
     owner, _, name = repo.partition("/")
-    variables: list[tuple[str, Any]] = [("String!", owner), ("String!", name), ("String", after)]
-    chosen = ""
-    if states:
-        chosen = ", states: $3"
-        variables.append((f"[{_STATE_ENUM[kind]}!]", sorted(state.upper() for state in states)))
-    order = "orderBy: {field: UPDATED_AT, direction: DESC}"
     return Question(
-        text=f"repository(owner: $0, name: $1) {{ nameWithOwner {_CONNECTION[kind]}(first: {first}, after: $2{chosen},"
-        f" {order}) {{ {fields} }} }}",
-        variables=tuple(variables),
+        text=f"repository(owner: $0, name: $1) {{ {parts} }}",
+        variables=(("String!", owner), ("String!", name), *variables),
         fragments=fragments,
     )

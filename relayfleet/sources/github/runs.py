@@ -1,7 +1,8 @@
 """Workflow runs, over REST: conditional requests, which cost nothing while nothing changed.
 
 The list is ordered by creation, so a re-run of an old run does not come to its front: runs that are in progress are
-asked for, too, and a run that had not ended is followed by its id until it has.
+asked for, too, and a run that had not ended is followed by its id until it has. One that was on the first page and is
+not, though nothing newer pushed it off, was deleted.
 
 GitHub attests no association for a run's author. What it does attest is where the code came from: a push, a schedule or
 a dispatch in the repository itself takes write access, which is what COLLABORATOR means. Everything else (a pull
@@ -13,18 +14,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from relayfleet.model.event import Item
+from relayfleet.model.item import GHOST, Item, Report
 from relayfleet.model.watch import Progress
 from relayfleet.ports.source import Failure, Look, Sight
 from relayfleet.sources.github.answer import Answer
-from relayfleet.sources.github.call import Caller
-from relayfleet.sources.github.decode import GHOST
+from relayfleet.sources.github.call import Caller, settled_at
 from relayfleet.sources.github.failure import unreadable
 
-PER_PAGE = 30
+PER_PAGE = 100
 MOST_PAGES = 20
 MOST_FOLLOWED = 50
 AT_ONCE = 4
@@ -35,14 +35,17 @@ _OF_ONE = frozenset({"not_found", "forbidden", "refused"})
 
 @dataclass(slots=True)
 class _Reading:
-    """One repository, read for the looks that had read equally far."""
+    """One repository while it is read. `before` is what the ETags are good for: of a first look, nothing."""
 
-    looks: list[Look]
-    progress: Progress | None
+    look: Look
+    before: Progress
     items: dict[int, Item] = field(default_factory=dict)
     etags: dict[str, str] = field(default_factory=dict)
-    gone: set[int] = field(default_factory=set)
+    recent: tuple[str, ...] = ()
+    ended: set[int] = field(default_factory=set)
+    gone: list[str] = field(default_factory=list)
     oldest: str = ""
+    settled_at: str = ""
 
 
 class RunReader:
@@ -50,67 +53,88 @@ class RunReader:
         self._caller = caller
 
     async def look(self, looks: Sequence[Look]) -> tuple[list[Sight], dict[str, Failure], Failure | None]:
-        """Sights of the looks that were completed, failures of single ones, and the failure that ended it."""
+        """Sights of the looks that were completed, failures of single feeds, and the failure that ended it."""
         sights: list[Sight] = []
         failures: dict[str, Failure] = {}
         ended: list[Failure] = []
         slots = asyncio.Semaphore(AT_ONCE)
 
-        async def read(reading: _Reading) -> None:
+        async def read(look: Look) -> None:
+            reading = _Reading(look, _before(look))
             async with slots:
                 if ended:
                     return
                 failure = await self._read(reading)
             if failure is None:
-                progress = _progress(reading)
-                items = tuple(reading.items.values())
-                sights.extend(Sight(watch=look.watch.name, items=items, progress=progress) for look in reading.looks)
+                sights.append(_conclude(reading))
             elif failure.kind in _OF_ONE:
-                failures.update((look.watch.name, failure) for look in reading.looks)
+                failures[look.feed.key] = failure
             else:
                 ended.append(failure)
 
         async with asyncio.TaskGroup() as tasks:
-            for reading in _readings(looks):
-                tasks.create_task(read(reading))
+            for look in looks:
+                tasks.create_task(read(look))
         return sights, failures, ended[0] if ended else None
 
     async def _read(self, reading: _Reading) -> Failure | None:
-        base = f"repos/{reading.looks[0].watch.repo}/actions/runs"
-        before = reading.progress or Progress()
-        failure = await self._list(reading, f"{base}?per_page={PER_PAGE}", before)
-        if failure is None and reading.progress is not None:
+        base = f"repos/{reading.look.feed.repo}/actions/runs"
+        front = f"{base}?per_page={PER_PAGE}"
+        failure = await self._list(reading, front, conditional=True)
+        first = tuple(reading.items.values())
+        if failure is None and reading.before.mark:
             # Pages are read until one reaches behind what was the newest run at the last look.
             for page in range(2, MOST_PAGES + 1):
-                if failure is not None or not reading.oldest or reading.oldest <= before.mark:
+                if failure is not None or not reading.oldest or reading.oldest <= reading.before.mark:
                     break
                 reading.oldest = ""
-                failure = await self._list(reading, f"{base}?per_page={PER_PAGE}&page={page}", None)
+                failure = await self._list(reading, f"{base}?per_page={PER_PAGE}&page={page}", conditional=False)
+        reading.recent = reading.before.recent
+        if failure is None and reading.etags[front] != reading.before.etags.get(front):
+            failure = await self._miss(reading, base, first)
         running = f"{base}?status=in_progress&per_page={PER_PAGE}"
-        failure = failure or await self._list(reading, running, before)
-        if failure is not None or reading.etags.get(running) == before.etags.get(running):
+        failure = failure or await self._list(reading, running, conditional=True)
+        if failure is not None or reading.etags.get(running) == reading.before.etags.get(running):
             # While the same runs are in progress in the same way, none of them has ended.
             return failure
-        for run_id in before.open_runs:
+        for run_id in reading.before.open_runs:
             if run_id not in reading.items:
                 followed = await self._follow(reading, f"{base}/{run_id}")
                 if followed is not None and followed.kind not in _OF_ONE:
                     return followed
                 if followed is not None:
-                    reading.gone.add(run_id)
+                    reading.ended.add(run_id)
         return None
 
-    async def _list(self, reading: _Reading, path: str, before: Progress | None) -> Failure | None:
-        """`before` gives the ETag; None reads unconditionally."""
-        etag = before.etags.get(path, "") if before else ""
-        answer = await self._caller.get(path, etag=etag)
+    async def _miss(self, reading: _Reading, base: str, first: Sequence[Item]) -> Failure | None:
+        """Looks for runs that the first page should still show."""
+        reading.recent = tuple(run.node_id for run in first)
+        floor = first[-1].number if len(first) >= PER_PAGE else 0
+        listed = {run.node_id for run in reading.items.values()}
+        unlisted = [node_id for node_id in reading.before.recent if node_id not in listed]
+        missing = [run for run in reading.look.known(unlisted).values() if run.number > floor]
+        reading.recent += tuple(run.node_id for run in missing[MOST_FOLLOWED:])
+        for run in missing[:MOST_FOLLOWED]:
+            followed = await self._follow(reading, f"{base}/{run.number}")
+            if followed is not None and followed.kind != "not_found":
+                return followed
+            if followed is not None:
+                reading.gone.append(run.node_id)
+                reading.ended.add(run.number)
+        return None
+
+    async def _list(self, reading: _Reading, path: str, *, conditional: bool) -> Failure | None:
+        etag = reading.before.etags.get(path, "") if conditional else ""
+        answer = await self._caller.get(path, etag=etag, feed=reading.look.feed.key)
         if isinstance(answer, Failure):
             return answer
-        if before is not None:
+        if not reading.settled_at and answer.date is not None:
+            reading.settled_at = settled_at(answer.date)
+        if conditional:
             reading.etags[path] = answer.headers.get("etag", etag)
         if answer.status == 304:
             return None
-        runs = _items(answer, listed=True)
+        runs = _items(answer, self._caller.host, listed=True)
         if isinstance(runs, Failure):
             return runs
         reading.items.update((run.number, run) for run in runs)
@@ -119,24 +143,26 @@ class RunReader:
         return None
 
     async def _follow(self, reading: _Reading, path: str) -> Failure | None:
-        answer = await self._caller.get(path)
+        answer = await self._caller.get(path, feed=reading.look.feed.key)
         if isinstance(answer, Failure):
             return answer
-        runs = _items(answer, listed=False)
+        runs = _items(answer, self._caller.host, listed=False)
         if isinstance(runs, Failure):
             return runs
         reading.items.update((run.number, run) for run in runs)
         return None
 
 
-def decode_run(run: Mapping[str, Any]) -> Item:
+def decode_run(run: Mapping[str, Any], *, host: str) -> Item:
     """One workflow run of GitHub's REST API."""
     repository = run["repository"]
     actor = run.get("triggering_actor") or run.get("actor") or {}
     trigger = run.get("event") or ""
     own = (run.get("head_repository") or {}).get("id") == repository["id"]
     commit = run.get("head_commit") or {}
+    login = actor.get("login") or GHOST
     return Item(
+        host=host,
         repo=repository["full_name"],
         private=bool(repository["private"]),
         kind="runs",
@@ -145,7 +171,8 @@ def decode_run(run: Mapping[str, Any]) -> Item:
         title=run.get("display_title") or run.get("name") or "",
         body=commit.get("message") or "",
         url=run["html_url"],
-        author=actor.get("login") or GHOST,
+        author=login,
+        bot=actor.get("type") == "Bot" or login.endswith("[bot]"),
         association="COLLABORATOR" if own and trigger in _WRITERS_ONLY else "NONE",
         state=run["status"] or "",
         branch=run.get("head_branch") or "",
@@ -160,34 +187,35 @@ def decode_run(run: Mapping[str, Any]) -> Item:
     )
 
 
-def _items(answer: Answer, *, listed: bool) -> list[Item] | Failure:
+def _items(answer: Answer, host: str, *, listed: bool) -> list[Item] | Failure:
     try:
         body = answer.json()
-        return [decode_run(run) for run in (body["workflow_runs"] if listed else [body])]
+        return [decode_run(run, host=host) for run in (body["workflow_runs"] if listed else [body])]
     except (KeyError, TypeError, ValueError, AttributeError):
         return unreadable(answer)
 
 
-def _readings(looks: Sequence[Look]) -> list[_Reading]:
-    """Watches of one repository are read together when they have read equally far: an ETag is only good for them."""
-    found: list[_Reading] = []
-    for look in looks:
-        repo = look.watch.repo.casefold()
-        for reading in found:
-            if reading.looks[0].watch.repo.casefold() == repo and reading.progress == look.progress:
-                reading.looks.append(look)
-                break
-        else:
-            found.append(_Reading(looks=[look], progress=look.progress))
-    return found
+def _before(look: Look) -> Progress:
+    """For a watch on its first look everything is shown again: an unchanged list would not be."""
+    progress = look.progress.get("runs", Progress())
+    return replace(progress, etags={}) if look.listings else progress
 
 
-def _progress(reading: _Reading) -> Progress:
-    before = reading.progress or Progress()
-    unchanged = set(before.open_runs) - set(reading.items) - reading.gone
-    running = {run.number for run in reading.items.values() if run.state != "completed"} | unchanged
-    return Progress(
-        mark=max(before.mark, max((run.created_at for run in reading.items.values()), default="")),
+def _conclude(reading: _Reading) -> Sight:
+    before, items = reading.before, tuple(reading.items.values())
+    unchanged = set(before.open_runs) - set(reading.items) - reading.ended
+    running = {run.number for run in items if run.state != "completed"} | unchanged
+    progress = Progress(
+        mark=max(before.mark, min(max((run.created_at for run in items), default="9"), reading.settled_at)),
+        settled_at=reading.settled_at,
+        recent=reading.recent,
         etags=reading.etags,
         open_runs=tuple(sorted(running, reverse=True)[:MOST_FOLLOWED]),
+    )
+    return Sight(
+        feed=reading.look.feed,
+        progress={"runs": progress},
+        reports=tuple(Report(item=run) for run in items),
+        gone=tuple(reading.gone),
+        listed={one.watch: items for one in reading.look.listings},
     )

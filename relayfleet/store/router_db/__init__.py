@@ -1,0 +1,1 @@
+"""state/router.db: all that the router knows, in one SQLite file."""

@@ -1,0 +1,75 @@
+"""What stands in the database's columns of JSON. What a newer version left out or added is passed over."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, fields
+from typing import Any
+
+from relayfleet.model.snapshot import Snapshot
+from relayfleet.model.watch import Progress
+from relayfleet.ports.cursor import Held, HeldFor
+
+_SNAPSHOT = {one.name for one in fields(Snapshot)}
+_DEFAULTS = {one.name: one.default for one in fields(Snapshot) if one.default is not MISSING} | {"checks": {}}
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+
+
+def encode_snapshot(snapshot: Snapshot) -> str:
+    """Only what is not as by default: there may be a million of them."""
+    record = {}
+    for name in Snapshot.__slots__:
+        value = getattr(snapshot, name)
+        if name not in _DEFAULTS or value != _DEFAULTS[name]:
+            record[name] = value
+    return _encode(record)
+
+
+def decode_snapshot(text: str) -> Snapshot:
+    record = json.loads(text)
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}
+    known: dict[str, Any] = {name: value for name, value in values.items() if name in _SNAPSHOT}
+    return Snapshot(**known)
+
+
+def encode_progress(progress: Progress) -> str:
+    return _encode(asdict(progress))
+
+
+def decode_progress(text: str) -> Progress:
+    record = json.loads(text)
+    return Progress(
+        mark=record["mark"],
+        settled_at=record["settled_at"],
+        count=record["count"],
+        recent=tuple(record["recent"]),
+        etags=record["etags"],
+        open_runs=tuple(record["open_runs"]),
+    )
+
+
+def encode_held(held: Held) -> str:
+    return _encode({"event": held.event, "holds": [asdict(one) for one in held.holds]})
+
+
+def decode_held(held_id: int, key: str, watch: str, text: str, at: float) -> Held:
+    record = json.loads(text)
+    return Held(
+        id=held_id,
+        key=key,
+        watch=watch,
+        event=record["event"],
+        holds=tuple(_decode_hold(one) for one in record["holds"]),
+        at=at,
+    )
+
+
+def _decode_hold(record: Mapping[str, Any]) -> HeldFor:
+    return HeldFor(
+        agent=record["agent"],
+        routes=tuple(record["routes"]),
+        item=record["item"],
+        notes=tuple(record["notes"]),
+        reason=record["reason"],
+    )
