@@ -42,6 +42,11 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="the campaigns in their long form, which take an hour")
+    parser.addoption("--seed", type=int, help="tells a random story again: the seed that a campaign printed")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
         for program in marker.args:

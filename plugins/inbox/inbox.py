@@ -13,8 +13,8 @@ from relayfleet.model.entry import Entry, new_entry_id
 from relayfleet.model.layout import FleetLayout
 from relayfleet.model.receipt import states_of
 from relayfleet.store.inbox import read_entries
-from relayfleet.store.lines import append_lines
 from relayfleet.store.receipts import read_receipts
+from relayfleet.store.replies import add_reply
 from relayfleet.store.sockets import sockets_of
 from relayfleet.transports.file import FileTransport
 
@@ -39,7 +39,7 @@ async def setup(api: Any) -> None:
         entry = Entry(
             id=new_entry_id(), ts=time.time(), source="agent", body=message, metadata={"from": me, **metadata}
         )
-        transport.deliver(agent, entry)
+        transport.deliver(agent, [entry])
         return f"queued for {agent} as entry {entry.id}"
 
     @api.tool()
@@ -61,8 +61,7 @@ async def setup(api: Any) -> None:
             return send(str(entry.metadata.get("from", "")), text, reply_to=entry_id)
         if entry.source == "github":
             raise FleetError(f"reply to {entry_id!r}", "it came from GitHub", hint="comment there yourself, with `gh`")
-        line = {"id": new_entry_id(), "ts": time.time(), "entry": entry_id, "text": text}
-        append_lines(api.state_dir / "replies.jsonl", [json.dumps(line).encode() + b"\n"])
+        add_reply(api.state_dir / "replies.jsonl", entry.id, text, now=time.time())
         return "recorded; the operator sees it in `fleet inbox`"
 
     @api.tool()

@@ -51,7 +51,7 @@ class PluginApi:
         entry = Entry(
             id=new_entry_id(), ts=self._now(), source=source or self._plugin, body=body, metadata=dict(metadata or {})
         )
-        self._inbox.append(entry)
+        self._inbox.append_all([entry])
         return entry.id
 
     def tool(self, name: str | F | None = None, description: str | None = None) -> Any:

@@ -134,6 +134,31 @@ def test_a_turn_that_dies_with_its_session_is_offered_again_and_says_so(real: Fl
     assert model.has_seen(f"id={entry_id} attempt=2 repeat=session-died]")
 
 
+def test_a_transcript_without_a_conversation_is_put_aside_and_the_id_is_kept(real: Fleet, model: ModelStandin) -> None:
+    real.run("new-agent", "coder")
+    real.run("start", "coder")
+    before = real.status("coder")["session_id"]
+    real.tell("coder", "the word is heron")
+    real.wait_for("coder", "handled")
+    real.run("stop", "coder")
+    (transcript,) = real.root.glob(f"agents/coder/state/claude/projects/*/{before}.jsonl")
+    lines = transcript.read_bytes().splitlines(keepends=True)
+    first = next(number for number, line in enumerate(lines) if json.loads(line)["type"] == "user")
+    left = b"".join(lines[:first])  # what a kill early in the first turn leaves
+    assert left
+    transcript.write_bytes(left)
+    real.tell("coder", "after the kill")
+    real.run("start", "coder")
+    real.wait_for("coder", "handled", count=2)
+    assert real.status("coder")["session_id"] == before
+    assert "heron" not in json.dumps(model.requests[-1])
+    assert transcript.with_name(transcript.name + ".aside").read_bytes() == left
+    real.run("restart", "coder")
+    real.tell("coder", "once more")
+    real.wait_for("coder", "handled", count=3)
+    assert "after the kill" in json.dumps(model.requests[-1]), "the conversation was not resumed"
+
+
 def test_stop_ends_what_a_killed_runner_left_behind(real: Fleet) -> None:
     real.run("new-agent", "coder")
     real.edit("agents/coder/config.json", _let_bash_run)

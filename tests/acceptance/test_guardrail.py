@@ -17,7 +17,20 @@ from tests.acceptance.conftest import Fleet
 # Who may use which verb from inside an agent, written down a second time, so that a change of the table is a decision.
 EVERYBODY = {"list", "status", "tell", "schema"}
 THEIR_OWN = {"inbox"}
-NOBODY = {"init", "login", "host add", "demo", "run agent", "run router"}
+NOBODY = {
+    "init",
+    "login",
+    "host add",
+    "demo",
+    "run agent",
+    "run router",
+    "route reset",
+    "router cursor export",
+    "quarantine list",
+    "quarantine show",
+    "quarantine release",
+    "quarantine drop",
+}
 
 
 def name_of(role: str) -> str:

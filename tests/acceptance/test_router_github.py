@@ -305,7 +305,7 @@ async def test_a_crash_between_commit_and_delivery(github: GitHubStandin, tmp_pa
     github.put("acme/WMS", "issues", 1, title="two")
     await fleet.router.poll(fleet.router.lanes[0])
     [owed] = fleet.cursor.owed()
-    fleet.transport.deliver("coder", owed.entry)
+    fleet.transport.deliver("coder", [owed.entry])
     fleet.restart()
     await fleet.round(2)
     assert fleet.got("coder") == ["1 updated", "1 updated"]

@@ -1,142 +1,359 @@
-"""Random stories, told to the stand-in and to a plain model of what should follow; every event once, nothing else."""
+"""Random stories on the stand-in, read by the real `gh`, against a plain model of what every agent must get.
+
+Every event once, with all of its facts and all that trust lets through; nothing else; and what is held back is on
+record. `--long` tells long stories of many repositories. The seed is printed: `--seed` tells the story again.
+"""
 
 from __future__ import annotations
 
+import json
 import random
+import sqlite3
 import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from relayfleet.demo.github.state import Thing
-from relayfleet.model.event import Kind
+from relayfleet.model.entry import Entry
 from relayfleet.model.route import Gate, Match, Route
-from relayfleet.model.watch import Watch
-from relayfleet.router.daemon import Router
+from relayfleet.model.watch import Watch, feed_of
+from relayfleet.router.poll import Poller
 from relayfleet.sources.github.gh import GhProgram
 from relayfleet.sources.github.source import GitHubSource
-from relayfleet.store.cursor import SqliteCursor
-from relayfleet.testing import ManualClock, MemoryLog, MemoryTransport
+from relayfleet.store.router_db.cursor import SqliteCursor
+from relayfleet.testing import MemoryLog
+from tests.oracle.oracle import Held, Level, Oracle, Told, Watched
+from tests.oracle.story import KINDS, VIEWER, Story
+from tests.oracle.truth import Said, Truth, truth_of
 from tests.standins.github import GitHubStandin, github_standin
 
 pytestmark = [pytest.mark.needs("gh"), pytest.mark.needs("github-schema")]
-REPOS = tuple(f"acme/repo{index}" for index in range(4))
-KINDS: tuple[Kind, ...] = ("issues", "pulls")
-ROUNDS = 25
-FAULTS = ("secondary403", "500", "502html", "badjson", "truncated", "reset", "graphql_primary", "graphql_timeout")
-View = tuple[str, Kind, int]
+
+FAULTS = (
+    "secondary403", "secondary429", "primary", "graphql_primary", "graphql_timeout", "graphql_resource", "500",
+    "502html", "503", "504", "badjson", "truncated", "reset", "401", "403scope",
+)  # fmt: skip
+LEVELS: tuple[tuple[str, str | tuple[str, ...] | None, tuple[str, ...]], ...] = (
+    ("default", None, ()),
+    ("anyone", "anyone", ()),
+    ("contributors", "contributors", ()),
+    ("collaborators", "collaborators", ("dep[bot]",)),
+    ("members", "members", ("dep[bot]",)),
+    ("owner", "owner", ()),
+    ("named", ("Mallory", "ann"), ()),
+    ("robots", ("dep[bot]", "ghost"), ()),
+)
+# Later than this, and everything that is looked at now and then is looked at.
+LONG_S = 601.0
+FACTS = ("labels_added", "labels_removed", "assigned", "unassigned", "review_requested")
 
 
-def content(thing: Thing) -> tuple[object, ...]:
-    labels, assignees = tuple(sorted(thing.labels)), tuple(sorted(thing.assignees))
-    return (thing.title, thing.body, thing.state, labels, assignees, thing.head, int(thing.updated))
+class Nobody:
+    """Authorship of a fleet that writes nothing."""
+
+    def author(self, url: str, login: str) -> str:
+        return ""
+
+    def touched(self, agent: str, repo: str, number: int, *, since: float) -> bool:
+        return False
 
 
-class Oracle:
-    """Knows for each watch what was in view at its last look, and so what the next one has to tell."""
+VIEWS = {
+    "all": ("--state all", lambda one: True),
+    "open": ("", lambda one: one.state == "open"),
+    "closed": ("--state closed", lambda one: one.state != "open"),
+    "bugs": ("--label bug", lambda one: one.state == "open" and "bug" in one.labels),
+    "helped": ("--state all --label 'help wanted' --label BUG", lambda one: {"Help Wanted", "bug"} <= one.labels),
+    "calm": ("--search -label:wip", lambda one: one.state == "open" and "wip" not in one.labels),
+    "mine": ("--search assignee:@me --state open", lambda one: one.state == "open" and VIEWER in one.assignees),
+    "taken": ("--state all --search -no:assignee", lambda one: bool(one.assignees)),
+    "ann": ("--author ann --state all", lambda one: one.author == "ann"),
+}
+OF_PULLS = {
+    "drafts": ("--draft", lambda one: one.state == "open" and one.draft),
+    "ready": ("--search draft:false", lambda one: one.state == "open" and not one.draft),
+    "release": ("--base release --state all", lambda one: one.base == "release"),
+    "asked": (
+        "--search user-review-requested:@me",
+        lambda one: one.state == "open" and VIEWER in one.reviewers,
+    ),
+    "core": (
+        "--state all --search team-review-requested:acme/core",
+        lambda one: "acme/core" in one.reviewers,
+    ),
+    "merged": ("--state merged", lambda one: one.state == "merged"),
+}
 
-    def __init__(self, github: GitHubStandin) -> None:
+
+@dataclass(slots=True)
+class Gathered:
+    """What came since the last comparison: the agents' entries, and what was newly held back."""
+
+    told: Counter[Told]
+    held: Counter[Held]
+
+
+class Reader:
+    """A router without its daemon: it polls what it is told to, and brings what is owed to inboxes."""
+
+    def __init__(self, github: GitHubStandin, folder: Path, rng: random.Random) -> None:
         self.github = github
-        self.seen: dict[str, dict[View, tuple[object, ...]]] = {"all": {}, "bugs": {}}
-        self.told: set[tuple[str, View, tuple[object, ...]]] = set()
+        self.watched: list[Watched] = []
+        self.gate = Gate()
+        self.passed = 0.0
+        self.inboxes: dict[str, dict[str, Entry]] = {}
+        self._path = folder / "router.db"
+        self._rng = rng
+        self._new: list[tuple[str, Entry]] = []
+        self._held = 0
 
-    def look(self) -> list[tuple[str, str, int, str]]:
-        """What an agent of each watch is to get now: (watch, repo, number, event)."""
-        expected: list[tuple[str, str, int, str]] = []
-        for watch, seen in self.seen.items():
-            now: dict[View, tuple[object, ...]] = {}
-            for repo in REPOS:
-                things = self.github.state.repositories[repo].things
-                for kind in KINDS:
-                    for thing in things[kind].values():
-                        if thing.state == "open" and (watch == "all" or "bug" in thing.labels):
-                            now[repo, kind, thing.number] = content(thing)
-            for view, shown in now.items():
-                # An item that went out of view and came back as it was has been told of already.
-                if seen.get(view) != shown and (watch, view, shown) not in self.told:
-                    self.told.add((watch, view, shown))
-                    expected.append((watch, view[0], view[2], "updated" if view in seen else "matched"))
-            self.seen[watch] = now
-        return expected
-
-
-def change(github: GitHubStandin, rng: random.Random, moment: float) -> None:
-    repo, kind = rng.choice(REPOS), rng.choice(KINDS)
-    things = github.state.repositories[repo].things[kind]
-    if rng.random() < 0.15:
-        labels = rng.sample(["bug", "wip"], rng.randint(0, 2))
-        github.put(repo, kind, title=f"new {rng.random()}", author="acme", labels=labels, at=moment)
-        return
-    number = rng.choice(list(things))
-    field, value = rng.choice(
-        [
-            ("title", f"title {rng.random()}"),
-            ("body", f"body {rng.random()}"),
-            ("state", rng.choice(["open", "closed"])),
-            ("labels", rng.sample(["bug", "wip", "x"], rng.randint(0, 3))),
-            ("assignees", rng.sample(["ann", "bob"], rng.randint(0, 2))),
-        ]
-    )
-    github.put(repo, kind, number, at=moment, **{field: value})
-
-
-@pytest.mark.parametrize("seed", [1, 2])
-async def test_every_change_is_told_once(tmp_path: Path, seed: int) -> None:
-    rng = random.Random(seed)
-    print(f"seed {seed}")
-    with github_standin() as github:
-        start = time.time() - 7200
-        for repo in REPOS:
-            for kind in KINDS:
-                for _ in range(25):
-                    github.put(repo, kind, author="acme", labels=rng.sample(["bug", "wip"], 1), at=start)
-        await _tell_stories(github, tmp_path, rng)
-
-
-async def _tell_stories(github: GitHubStandin, folder: Path, rng: random.Random) -> None:
-    watches = tuple(
-        Watch(name=f"{name} {kind} {repo}", kind=kind, repo=repo, filter=chosen, poll_sec=1.0)
-        for name, chosen in (("all", ""), ("bugs", "--label bug"))
-        for kind in KINDS
-        for repo in REPOS
-    )
-    routes = tuple(Route(match=Match(watch=watch.name), to=(watch.name.split()[0],)) for watch in watches)
-    gate = Gate(watches=watches, routes=routes)
-    clock, transport, oracle = ManualClock(), MemoryTransport(), Oracle(github)
-
-    def start() -> tuple[SqliteCursor, Router]:
-        cursor = SqliteCursor(folder / "router.db")
-        source = GitHubSource(GhProgram(("gh",), github.env), time.time)
-        router = Router(
-            gate=gate, source=source, cursor=cursor, transport=transport, log=MemoryLog(), clock=clock, rng=rng
+    def start(self) -> None:
+        self.cursor = SqliteCursor(self._path)
+        self._source = GitHubSource(GhProgram(("gh",), self.github.env), self.now)
+        self._poller = Poller(
+            gate=self.gate,
+            cursor=self.cursor,
+            authorship=Nobody(),
+            log=MemoryLog(),
+            rng=self._rng,
+            moment=self.passed,
         )
-        return cursor, router
 
-    cursor, router = start()
-    oracle.look()
-    await router.poll(router.lanes[0])
-    told: dict[str, int] = {}
-    for number in range(ROUNDS):
-        moment = time.time()
-        burst = 40 if rng.random() < 0.1 else rng.randint(0, 6)
-        for _ in range(burst):
-            change(github, rng, moment if rng.random() < 0.5 else time.time())
-        if rng.random() < 0.3:
-            github.fault(rng.choice(FAULTS), times=1, retry_after=1)
+    def restart(self) -> None:
+        self.cursor.close()
+        self.start()
+
+    def now(self) -> float:
+        """By the clock of this machine, which is not GitHub's."""
+        return time.time() + self.passed - 4321.0
+
+    def pass_time(self, seconds: float) -> None:
+        self.passed += seconds
+        self.github.do(lambda: setattr(self.github.state, "clock_skew", self.passed))
+
+    async def poll(self, repos: Sequence[str]) -> Sequence[str]:
+        """Gives those that were read, and recorded."""
+        by_key = {feed_of(one.watch).key: one.watch.repo for one in self.watched}
+        keys = [key for key, repo in by_key.items() if repo in repos]
+        polled = await self._poller.poll(self._source, keys, now=self.now(), moment=self.passed)
+        return [by_key[key] for key in polled.seen]
+
+    def deliver(self, *, settle: bool = True) -> None:
+        """With `settle` false the process dies before it notes what it brought."""
+        while owed := self.cursor.owed(now=self.now()):
+            for one in owed:
+                inbox = self.inboxes.setdefault(one.agent, {})
+                if one.entry.id not in inbox:
+                    inbox[one.entry.id] = one.entry
+                    self._new.append((one.agent, one.entry))
+            if not settle:
+                return
+            self.cursor.settle([one.entry.id for one in owed], now=self.now())
+
+    def gather(self) -> Gathered:
+        told = Counter(_told(agent, entry) for agent, entry in self._new)
+        self._new.clear()
+        with sqlite3.connect(self._path) as db:
+            rows = db.execute("SELECT id, record FROM held WHERE id > ? ORDER BY id", (self._held,)).fetchall()
+        db.close()
+        held: Counter[Held] = Counter()
+        for number, text in rows:
+            self._held = number
+            record = json.loads(text)
+            held.update(
+                Held(hold["agent"], record["event"]["item"]["number"], hold["item"], tuple(sorted(hold["notes"])))
+                for hold in record["holds"]
+            )
+        return Gathered(told, held)
+
+
+def _told(agent: str, entry: Entry) -> Told:
+    about = entry.metadata
+    withheld = "item" in about.get("withheld", ())
+    standing = "withheld" if withheld else "vouched" if "vouched_by" in about else "full"
+    facts = {name: tuple(about[name]) for name in FACTS if name in about}
+    if about["kind"] == "pulls" and not withheld and about.get("why") != "gone":
+        facts |= {name: (str(about[name]),) for name in ("head", "base", "branch", "draft")}
+        if standing == "full":
+            facts["failing"] = tuple(sorted(f"{one['name']} {one['state']}" for one in about["failing"]))
+            facts["head_message"] = (about["head_message"],)
+    assert about["event"] == about["events"][0]
+    assert about["title"] == ("" if withheld else entry.body.partition("\n")[0])
+    return Told(
+        agent=agent,
+        repo=about["repo"],
+        number=about["number"],
+        names=tuple(sorted(about["events"])),
+        why=about.get("why", ""),
+        standing=standing,
+        text=entry.body,
+        notes=tuple(sorted(map(_said, about.get("notes", ())))),
+        facts=tuple(sorted(facts.items())),
+    )
+
+
+def _said(note: Mapping[str, Any]) -> Said:
+    at = time.strptime(note.get("updated_at") or note["created_at"], "%Y-%m-%dT%H:%M:%SZ")
+    seconds = int(time.mktime(at)) - time.timezone
+    return Said(note["kind"], note["author"], note.get("state", ""), note["body"], note["association"], seconds)
+
+
+@dataclass(slots=True)
+class Telling:
+    """One story: what happens, who reads it, and who knows what must come of it."""
+
+    github: GitHubStandin
+    rng: random.Random
+    reader: Reader
+    oracle: Oracle
+    story: Story
+    repos: dict[str, int]
+    expected: Gathered
+    looked_at: float = 0.0
+
+    async def look(self, repos: Sequence[str]) -> None:
+        """A round, which a fault may have ended early: only what was read is expected."""
+        truth: Mapping[str, Truth] = self.github.do(lambda: truth_of(self.github.state))
+        read = await self.reader.poll(repos)
+        found = self.oracle.look(truth, {repo: self.repos[repo] for repo in read})
+        self.expected.told += found.told
+        self.expected.held += found.held
+        if set(read) >= self.repos.keys():
+            self.story.resting.clear()
+            self.looked_at = self.github.do(self.github.state.now)
+
+    def compare(self, where: str) -> None:
+        got = self.reader.gather()
+        missing, spurious = self.expected.told - got.told, got.told - self.expected.told
+        assert not missing and not spurious, f"{where}: {_shown('missing', missing)}{_shown('spurious', spurious)}"
+        unheld, overheld = self.expected.held - got.held, got.held - self.expected.held
+        assert not unheld and not overheld, f"{where}: {_shown('not held', unheld)}{_shown('held', overheld)}"
+        self.expected = Gathered(Counter(), Counter())
+
+    def gate(self) -> None:
+        """Every watch has agents of its own, each by another trust."""
+        routes, levels = [], {}
+        for one in self.reader.watched:
+            name = one.watch.name
+            levels[name] = (
+                [Level(f"{name} {chosen[0]}", chosen[1], chosen[2]) for chosen in self.rng.sample(LEVELS, 4)]
+                if name not in self.oracle.levels
+                else self.oracle.levels[name]
+            )
+            routes += [
+                Route(match=Match(watch=name), to=(level.agent,), trust=level.trust, bots=level.bots)  # type: ignore[arg-type]
+                for level in levels[name]
+            ]
+        self.reader.gate = Gate(watches=tuple(one.watch for one in self.reader.watched), routes=tuple(routes))
+        self.oracle.watch(self.reader.watched, levels)
+
+    def add_watch(self, repo: str) -> None:
+        kind = self.rng.choice(KINDS)
+        name, (flags, sees) = self.rng.choice(list((VIEWS if kind == "issues" else VIEWS | OF_PULLS).items()))
+        watch = Watch(name=f"{name} {kind} {repo}", kind=kind, repo=repo, filter=flags)  # type: ignore[arg-type]
+        if all(one.watch.name != watch.name for one in self.reader.watched):
+            self.reader.watched.append(Watched(watch, sees))
+
+    def happen(self, quick: bool) -> None:
+        """What lies between two rounds. Within one second everything has one time."""
+        rng, story = self.rng, self.story
+        now = self.github.do(self.github.state.now)
+        if story.moment is None or not quick or now >= int(story.moment) + 1.9:
+            story.moment = now if quick else None
+        story.swept = lambda thing: not quick and self.oracle.sees(thing.node_id)
+        story.settled = lambda thing: thing.updated < self.looked_at - 5.0
+        for _ in range(rng.choice([0, 1, 2, 3, 5, 8])):
+            story.act()
+        pulls, issues = story.things("pulls"), story.things("issues")
+        if rng.random() < 0.08 and pulls and issues:
+            match rng.randrange(4):
+                case 0:
+                    story.many_comments(rng.choice(issues + pulls), rng.randint(51, 130))
+                case 1:
+                    story.many_reviews(rng.choice(pulls), rng.randint(21, 45))
+                case 2:
+                    story.long_review(rng.choice(pulls), rng.randint(51, 120))
+                case _:
+                    for thing in rng.sample(issues + pulls, min(len(issues + pulls), rng.randint(21, 60))):
+                        story.edit(thing)
+        if rng.random() < 0.03:
+            story.rename()
+
+
+def _shown(word: str, found: Counter[Any]) -> str:
+    return "".join(f"\n{word} {count}x {one}" for one, count in sorted(found.items())[:12])
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    given = request.config.getoption("--seed")
+    return given if given is not None else random.randrange(1 << 32)
+
+
+@pytest.fixture
+def github() -> Iterator[GitHubStandin]:
+    with github_standin() as standin:
+        yield standin
+
+
+async def test_every_event_once_and_nothing_else(
+    github: GitHubStandin, tmp_path: Path, seed: int, request: pytest.FixtureRequest
+) -> None:
+    print(f"seed {seed}")
+    long = request.config.getoption("--long")
+    rng = random.Random(seed)
+    await _tell(github, tmp_path, rng, repositories=30 if long else 4, rounds=400 if long else 45)
+
+
+async def _tell(github: GitHubStandin, folder: Path, rng: random.Random, *, repositories: int, rounds: int) -> None:
+    limits = github.limits()
+    limits.allowed |= {"graphql": 10**9, "core": 10**9}
+    limits.enforce_secondary = False
+    reader, oracle = Reader(github, folder, rng), Oracle()
+    story = Story(github, rng)
+    telling = Telling(github, rng, reader, oracle, story, {}, Gathered(Counter(), Counter()))
+    began = time.time() - 40 * 86_400
+    for index in range(repositories):
+        repo = f"acme/repo{index}"
+        telling.repos[repo] = story.begin(repo, items=rng.randint(0, 30), at=began, private=rng.random() < 0.25)
+        for _ in range(rng.choice([1, 2, 4])):
+            telling.add_watch(repo)
+    telling.gate()
+    reader.start()
+    await telling.look(list(telling.repos))
+    for number in range(rounds):
+        quick = rng.random() < 0.4
+        telling.happen(quick)
+        if not quick:
+            reader.pass_time(LONG_S + rng.random() * 3600)
         if rng.random() < 0.2:
-            cursor.close()
-            cursor, router = start()
-        expected = oracle.look()
-        # A fault may end a round early; the look after the wait makes up for it.
-        for _ in range(3):
-            await router.poll(router.lanes[0])
-            clock.advance(7200)
+            kind = rng.choice(FAULTS)
+            github.fault(kind, times=1, after=rng.randrange(4), retry_after=1)
+        if rng.random() < 0.1:
+            telling.add_watch(rng.choice(list(telling.repos)))
+            telling.gate()
+            reader.restart()
+        elif rng.random() < 0.1:
+            reader.restart()
+        for _ in range(2):
+            some = (
+                list(telling.repos) if rng.random() < 0.7 else rng.sample(list(telling.repos), len(telling.repos) // 2)
+            )
+            await telling.look(some)
         github.heal()
-        await router.deliver()
-        got = []
-        for agent, entries in transport.entries.items():
-            for entry in entries[told.get(agent, 0) :]:
-                got.append((agent, entry.metadata["repo"], entry.metadata["number"], entry.metadata["event"]))
-            told[agent] = len(entries)
-        assert sorted(got) == sorted(expected), f"round {number}"
-    cursor.close()
+        if rng.random() < 0.1:
+            reader.deliver(settle=False)
+            reader.restart()
+            continue
+        reader.deliver()
+        telling.compare(f"round {number}")
+    for _ in range(2):
+        reader.pass_time(LONG_S)
+        await telling.look(list(telling.repos))
+    reader.deliver()
+    telling.compare("the end")
+    reader.cursor.close()

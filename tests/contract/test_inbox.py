@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -32,23 +33,33 @@ def entry(name: str, body: str = "hello") -> Entry:
 def test_what_is_appended_is_read_once_and_in_order(inbox: Inbox) -> None:
     assert inbox.read_new() == []
     first, second, third = (entry(n, f"text of {n}\n🦩 two lines") for n in "abc")
-    assert inbox.append(first)
-    assert inbox.append(second)
+    assert inbox.append_all([first, second]) == 2
     assert inbox.read_new() == [first, second]
-    assert inbox.append(third)
+    assert inbox.append_all([third]) == 1
     assert inbox.read_new() == [third]
     assert inbox.read_new() == []
 
 
 def test_an_id_is_taken_once(inbox: Inbox) -> None:
-    assert inbox.append(entry("a", "first"))
-    assert not inbox.append(entry("a", "second"))
-    assert [e.body for e in inbox.read_new()] == ["first"]
-    assert not inbox.append(entry("a", "third")), "also after it was read"
-
-
-def test_a_text_that_is_too_long_is_refused(inbox: Inbox) -> None:
-    with pytest.raises(FleetError, match="characters"):
-        inbox.append(entry("a", "x" * (MAX_BODY_BYTES + 1)))
+    assert inbox.append_all([entry("a", "first"), entry("b"), entry("a", "again")]) == 2
+    assert inbox.append_all([entry("c"), entry("a", "second")]) == 1
+    assert [(e.id, e.body) for e in inbox.read_new()] == [("a", "first"), ("b", "hello"), ("c", "hello")]
+    assert inbox.append_all([entry("a", "third")]) == 0, "also after it was read"
+    assert inbox.append_all([]) == 0
     assert inbox.read_new() == []
-    assert inbox.append(entry("a", "x" * MAX_BODY_BYTES))
+
+
+@pytest.mark.parametrize("character", ["x", "é", "🦩"])
+def test_a_text_that_is_too_long_is_refused_with_its_whole_group(inbox: Inbox, character: str) -> None:
+    most = MAX_BODY_BYTES // len(character.encode())
+    with pytest.raises(FleetError, match=f"{MAX_BODY_BYTES + len(character.encode())} bytes"):
+        inbox.append_all([entry("a"), entry("b", character * (most + 1))])
+    assert inbox.read_new() == []
+    assert inbox.append_all([entry("b", character * most)]) == 1
+    assert [e.id for e in inbox.read_new()] == ["b"]
+
+
+def test_much_is_read_in_portions_and_none_is_left_out(inbox: Inbox) -> None:
+    entries = [entry(f"e{number}", "x" * 100_000) for number in range(60)]
+    assert inbox.append_all(entries) == 60
+    assert list(chain.from_iterable(iter(inbox.read_new, []))) == entries

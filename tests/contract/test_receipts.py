@@ -25,7 +25,7 @@ def receipts(request: pytest.FixtureRequest, tmp_path: Path) -> Receipts:
 
 
 def test_all_are_there_each_time_and_in_order(receipts: Receipts) -> None:
-    assert receipts.read_all() == []
+    assert list(receipts.read_all()) == []
     written = [
         Receipt(id=EntryId("a"), state="offered", ts=1.25, via="socket"),
         Receipt(id=EntryId("a"), state="seen", ts=2.5, via="socket"),
@@ -34,5 +34,5 @@ def test_all_are_there_each_time_and_in_order(receipts: Receipts) -> None:
     ]
     for receipt in written:
         receipts.append(receipt)
-    assert receipts.read_all() == written
-    assert receipts.read_all() == written
+    assert list(receipts.read_all()) == written
+    assert list(receipts.read_all()) == written

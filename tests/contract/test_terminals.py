@@ -31,8 +31,17 @@ print(os.isatty(0), os.getsid(0) == os.getpid(), os.getcwd(), own, *os.get_termi
 """
 
 
+def hello(terminal: MemoryTerminal) -> None:
+    terminal.print(b"hello " + terminal.env["NAME"].encode())
+    terminal.exit(0)
+
+
 def echo(terminal: MemoryTerminal) -> None:
-    terminal.on_write = lambda data: (terminal.print(b"got:" + data), terminal.exit(7))
+    def on_write(data: bytes) -> None:
+        terminal.print(b"got:" + data)
+        terminal.exit(7)
+
+    terminal.on_write = on_write
     terminal.print(b"up")
 
 
@@ -61,7 +70,7 @@ def real() -> Kind:
 
 def fake() -> Kind:
     programs: dict[str, Callable[[MemoryTerminal], None]] = {
-        "hello": lambda t: (t.print(b"hello " + t.env["NAME"].encode()), t.exit(0)),  # type: ignore[dict-item]
+        "hello": hello,
         "fails": lambda t: t.exit(3),
         "echo": echo,
         "waits": lambda t: t.print(b"up"),

@@ -10,6 +10,8 @@ import pytest
 
 from relayfleet.config.load import load_agent, load_all, load_fleet, load_gate
 from relayfleet.errors import ConfigError, UnknownAgent
+from relayfleet.model.change import EVENT_NAMES
+from relayfleet.model.filter import CONCLUSIONS
 from relayfleet.model.layout import FleetLayout
 
 WATCH = {"name": "w", "kind": "issues", "repo": "acme/WMS"}
@@ -75,8 +77,8 @@ def test_fleet_json(tmp_path: Path, fleet: object, fault: str) -> None:
         ({"watches": [{**WATCH, "poll_sec": True}]}, "routes.json: watches[0].poll_sec: must be a number, not true or false"),  # noqa: E501
         ({"watches": [{"name": "w", "kind": "issues"}]}, "routes.json: watches[0]: 'repo' is missing"),
         ({"watches": [{**WATCH, "kind": "isues"}]}, "routes.json: watches[0].kind: 'isues' is not one of issues, pulls, runs, did you mean 'issues'?"),  # noqa: E501
-        ({"watches": [{**WATCH, "repo": "WMS"}]}, "routes.json: watches[0].repo: must be a repository as OWNER/NAME"),
-        ({"watches": [{**WATCH, "repo": "a/.."}]}, "routes.json: watches[0].repo: must be a repository as OWNER/NAME"),
+        ({"watches": [{**WATCH, "repo": "WMS"}]}, "routes.json: watches[0].repo: must be a repository as OWNER/NAME, or HOST/OWNER/NAME away from github.com"),  # noqa: E501
+        ({"watches": [{**WATCH, "repo": "a/.."}]}, "routes.json: watches[0].repo: must be a repository as OWNER/NAME, or HOST/OWNER/NAME away from github.com"),  # noqa: E501
         ({"watches": [{**WATCH, "name": "a b"}]}, "routes.json: watches[0].name: must be made of letters, digits, '.', '_' and '-'"),  # noqa: E501
         ({"watches": [WATCH, WATCH]}, "routes.json: watches[1].name: 'w' is the name of watches[0], too"),
         ({"watches": [{**WATCH, "filter": "--stat open"}]}, "routes.json: watches[0].filter: flag '--stat' is not known for issues; did you mean '--state'?"),  # noqa: E501
@@ -88,10 +90,25 @@ def test_fleet_json(tmp_path: Path, fleet: object, fault: str) -> None:
         ({"routes": [{"match": {}, "to": "a"}]}, "routes.json: routes[0].to: must be a list, not text"),
         ({"routes": [{"match": {"lable": "x"}, "to": ["a"]}]}, "routes.json: routes[0].match: unknown key 'lable', did you mean 'label'?"),  # noqa: E501
         ({"routes": [{"match": {"label": ""}, "to": ["a"]}]}, "routes.json: routes[0].match.label: is empty"),
-        ({"routes": [{"match": {}, "to": ["a"], "trust": "member"}]}, "routes.json: routes[0].trust: 'member' is not one of anyone, contributors, collaborators, members, owner, or a list of logins"),  # noqa: E501
+        ({"routes": [{"match": {}, "to": ["a"], "trust": "member"}]}, "routes.json: routes[0].trust: 'member' is not one of anyone, contributors, collaborators, members, owner, or a list of logins, did you mean 'members'?"),  # noqa: E501
         ({"routes": [{"match": {}, "to": ["a"], "trust": []}]}, "routes.json: routes[0].trust: names nobody"),
         ({"routes": [{"match": {}, "to": ["a"], "trust": ["a b"]}]}, "routes.json: routes[0].trust: 'a b' is not a GitHub login"),  # noqa: E501
         ({"routes": [{"match": {}, "to": ["a"], "trust": 1}]}, "routes.json: routes[0].trust: must be one of anyone, contributors, collaborators, members, owner, or a list of logins, not a number"),  # noqa: E501
+        ({"routes": [{"match": {}, "to": ["a"], "trust": ["Ghost"]}]}, "routes.json: routes[0].trust: 'Ghost' stands for everybody whose account is no more: nobody can be told by it"),  # noqa: E501
+        ({"routes": [{"match": {}, "to": ["a"], "bots": ["dependabot"]}]}, "routes.json: routes[0].bots[0]: 'dependabot' is not the login of a bot: these end in [bot]"),  # noqa: E501
+        ({"routes": [{"match": {}, "to": ["a"], "priority": 101}]}, "routes.json: routes[0].priority: must be at most 100"),  # noqa: E501
+        ({"routes": [{"match": {}, "to": ["a"], "cooldown_s": -1}]}, "routes.json: routes[0].cooldown_s: must be at least 0"),  # noqa: E501
+        ({"routes": [{"match": {"event": "comented"}, "to": ["a"]}]}, f"routes.json: routes[0].match.event: 'comented' is not one of {', '.join(EVENT_NAMES)}, did you mean 'commented'?"),  # noqa: E501
+        ({"routes": [{"match": {"kind": ["issues", "pull"]}, "to": ["a"]}]}, "routes.json: routes[0].match.kind: 'pull' is not one of issues, pulls, runs, did you mean 'pulls'?"),  # noqa: E501
+        ({"routes": [{"match": {"conclusion": "failed"}, "to": ["a"]}]}, f"routes.json: routes[0].match.conclusion: 'failed' is not one of {', '.join(CONCLUSIONS)}, did you mean 'failure'?"),  # noqa: E501
+        ({"routes": [{"match": {"label": []}, "to": ["a"]}]}, "routes.json: routes[0].match.label: is empty"),
+        ({"routes": [{"match": {"label": ["a", 3]}, "to": ["a"]}]}, "routes.json: routes[0].match.label: must be text or a list of texts, not a list with a number"),  # noqa: E501
+        ({"routes": [{"match": {"author": "@me"}, "to": ["a"]}]}, "routes.json: routes[0].match.author: '@me' is not a GitHub login"),  # noqa: E501
+        ({"routes": [{"match": {"draft": "true"}, "to": ["a"]}]}, "routes.json: routes[0].match.draft: must be true or false, not text"),  # noqa: E501
+        ({"routes": [{"match": {"repo": "*/WMS"}, "to": ["a"]}]}, "routes.json: routes[0].match.repo: must be a repository as OWNER/NAME, or HOST/OWNER/NAME away from github.com; a * may stand in NAME"),  # noqa: E501
+        ({"routes": [{"match": {"not": {}}, "to": ["a"]}]}, "routes.json: routes[0].match.not: is empty"),
+        ({"routes": [{"match": {"not": {"lable": "x"}}, "to": ["a"]}]}, "routes.json: routes[0].match.not: unknown key 'lable', did you mean 'label'?"),  # noqa: E501
+        ({"routes": [{"match": {"not": {"not": {}}}, "to": ["a"]}]}, "routes.json: routes[0].match.not: unknown key 'not'"),
         ('{"routes": [], "routes": []}', "routes.json: key 'routes' is given twice"),
     ],
 )  # fmt: skip

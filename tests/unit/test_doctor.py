@@ -9,11 +9,15 @@ from typing import Any
 
 import pytest
 
+from relayfleet.config.load import load_gate
 from relayfleet.errors import FleetError
 from relayfleet.fleet.doctor import diagnose
+from relayfleet.fleet.doctor_router import RouterMemory
 from relayfleet.fleet.finding import Finding
 from relayfleet.model.claude_version import fault_of_version, is_newer_than_tested, version_in
+from relayfleet.model.fingerprint import route_fingerprint
 from relayfleet.model.layout import FleetLayout
+from relayfleet.ports.cursor import Breaker
 from relayfleet.ports.machine import Ran
 from relayfleet.testing import ScriptedMachine
 
@@ -261,6 +265,52 @@ def test_disk(layout: FleetLayout) -> None:
     with (layout.agent("a").state / "large").open("wb") as file:
         file.truncate(3 * 1024**3)
     assert bad(layout) == [("warning", "agents/a/state", "it takes 3073 MB")]
+
+
+def said_of_router(layout: FleetLayout, memory: RouterMemory | None) -> list[tuple[str, str, str]]:
+    findings = diagnose(layout, machine_of(), sockets=None, plugins=[PLUGINS], router=memory)
+    assert all(f.fix for f in findings)
+    return [(f.level, f.subject, f.what) for f in findings if f.subject.startswith(("router", "breaker", "quarantine"))]
+
+
+def test_what_the_router_remembers(layout: FleetLayout) -> None:
+    assert said_of_router(layout, None) == []
+    assert said_of_router(layout, RouterMemory(bytes=3_000_000)) == [("ok", "router.db", "it takes 2.9 MB")]
+    assert said_of_router(layout, RouterMemory(bytes=2_000_000_000)) == [("warning", "router.db", "it takes 1907.3 MB")]
+    assert said_of_router(layout, RouterMemory(held=3, held_s=260_000))[1:] == [
+        ("warning", "quarantine", "3 events wait to be released or dropped, the oldest for 3 days")
+    ]
+    assert said_of_router(layout, RouterMemory(fault="file is not a database")) == [
+        ("broken", "router.db", "file is not a database")
+    ]
+
+
+def test_open_breakers(layout: FleetLayout) -> None:
+    """By the index of the route, also while routes.json has faults."""
+    (route,) = load_gate(layout).routes
+    breakers = [
+        Breaker(route=fingerprint, item="I", count=7, since=1.0, open=True, about=about)
+        for fingerprint, about in ((route_fingerprint(route), "acme/WMS#1"), ("0123456789abcdef", "acme/WMS#2"))
+    ]
+    memory, answered = RouterMemory(breakers=breakers), "agents answered each other 7 times there"
+    assert said_of_router(layout, memory)[1:] == [
+        ("warning", "breaker acme/WMS#1", f"{answered}: route 0 is cut off"),
+        (
+            "warning",
+            "breaker acme/WMS#2",
+            "agents answered each other 7 times there: a route that is no more is cut off",
+        ),
+    ]
+    write(layout.routes_json, "{")
+    assert len(said_of_router(layout, memory)) == 3
+
+
+def test_routes_that_are_open_to_strangers(layout: FleetLayout) -> None:
+    watch = {"name": "w", "kind": "issues", "repo": "acme/WMS"}
+    route = {"match": {"watch": "w"}, "to": ["a"], "trust": "anyone"}
+    write(layout.routes_json, {"watches": [watch], "routes": [route]})
+    assert [f[:2] for f in bad(layout)] == [("warning", "routes.json routes[0]")]
+    assert "stranger" in bad(layout)[0][2]
 
 
 def test_plugins_that_are_not_there(layout: FleetLayout) -> None:

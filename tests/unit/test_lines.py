@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from relayfleet.errors import StorageFailed
-from relayfleet.store.lines import LineReader, append_lines
+from relayfleet.store.files import write_atomic
+from relayfleet.store.lines import LineReader, append_lines, read_lines
 from tests.conftest import CHECKOUT
 
 WRITER = """
@@ -99,6 +100,33 @@ def test_a_reader_starts_over_when_the_file_is_another_one(tmp_path: Path, how: 
     assert reader.read_new() == [b"3"]
 
 
+@pytest.mark.parametrize("kept", [0, 1])
+@pytest.mark.parametrize("more", [0, 1, 50])
+def test_a_reader_notices_a_file_that_was_cut_and_has_grown_again(tmp_path: Path, kept: int, more: int) -> None:
+    path = tmp_path / "a"
+    append_lines(path, [b'{"id":"a1","body":"hello"}\n', b'{"id":"a2","body":"hello"}\n'])
+    reader = LineReader(path)
+    read = reader.read_new()
+    os.truncate(path, kept * (len(read[0]) + 1))
+    new = [b'{"id":"b%d","body":"hello"}' % (number % 10) for number in range(2 - kept + more)]
+    append_lines(path, [line + b"\n" for line in new])
+    assert reader.read_new() == read[:kept] + new
+    assert reader.restarts == 1
+    assert reader.read_new() == []
+
+
+def test_long_files_are_read_in_portions_and_long_lines_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    lines = [b"x" * 3_000_000, *(b"%d" % number + b"y" * 1000 for number in range(3000)), b"z" * 1_500_000]
+    path.write_bytes(b"\n\n".join(lines) + b"\n\n\nunfinished")
+    reader, portions = LineReader(path), list[list[bytes]]()
+    while portion := reader.read_new():
+        portions.append(portion)
+    assert len(portions) > 2
+    assert [line for portion in portions for line in portion] == lines
+    assert list(read_lines(path)) == lines
+
+
 def test_eight_writers_at_once_write_whole_lines_each_once(tmp_path: Path) -> None:
     path = tmp_path / "a"
     writers = [child(WRITER, str(path), str(number)) for number in range(8)]
@@ -128,6 +156,57 @@ def test_a_full_disk_takes_nothing_and_says_so(tmp_path: Path) -> None:
     assert path.read_bytes() == b"x" * 60 + b"\n", "the part that was written was taken back"
     append_lines(path, [b"z\n"])
     assert LineReader(path).read_new()[-1] == b"z"
+
+
+@pytest.mark.parametrize("taken", [0, 10])
+def test_a_short_write_that_reports_no_error_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: int
+) -> None:
+    path, write = tmp_path / "a", os.write
+    append_lines(path, [b"1\n"])
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "write", lambda fd, data: write(fd, bytes(data)[:taken]) * 0 + len(data))
+        with pytest.raises(StorageFailed, match="a part of it was not written"):
+            append_lines(path, [b"2" * 30 + b"\n"])
+        with pytest.raises(StorageFailed, match="a part of it was not written"):
+            write_atomic(tmp_path / "b", b"2" * 30)
+    assert path.read_bytes() == b"1\n"
+    assert not (tmp_path / "b").exists()
+
+
+def test_what_fails_takes_nothing_of_another_writer_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other programs append without our lock."""
+    path = tmp_path / "a"
+    append_lines(path, [b"1\n"])
+
+    def fails(fd: int) -> None:
+        with path.open("ab") as other:
+            other.write(b"theirs\n")
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", fails)
+        with pytest.raises(StorageFailed, match="Input/output error"):
+            append_lines(path, [b"ours\n"])
+    assert b"theirs" in LineReader(path).read_new()
+
+
+def test_two_writes_with_another_ones_between_are_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, write = tmp_path / "a", os.write
+
+    def in_halves(fd: int, data: bytes) -> int:
+        done = write(fd, bytes(data)[:3])
+        if bytes(data).startswith(b"ours"):
+            with path.open("ab") as other:
+                other.write(b"theirs\n")
+        return done
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "write", in_halves)
+        append_lines(path, [b"in peace\n"])
+        with pytest.raises(StorageFailed, match="a part of it was not written"):
+            append_lines(path, [b"ours is torn\n"])
+    assert LineReader(path).read_new()[0] == b"in peace"
 
 
 def test_a_disk_without_room_takes_nothing(tmp_path: Path) -> None:

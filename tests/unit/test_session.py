@@ -13,6 +13,7 @@ from relayfleet.runner.session import (
     Failed,
     Input,
     Linked,
+    Next,
     Noticed,
     OfferLost,
     Pending,
@@ -46,7 +47,8 @@ class Play:
     def __call__(self, given: Input, *, after: float = 1.0) -> list[str]:
         self.now += after
         self.state, effects = step(self.state, given, now=self.now)
-        return [_words(effect) for effect in effects]
+        self.state, offered = step(self.state, Next(), now=self.now)
+        return [_words(effect) for effect in (*effects, *offered)]
 
     def notice(self, phase: Phase, *, after: float = 1.0, age: float = 0.0) -> list[str]:
         return self(Noticed(phase, self.now + after - age), after=after)
@@ -244,6 +246,14 @@ def test_an_entry_that_waits_can_be_given_up() -> None:
     assert play(Failed(B, "not mine")) == ["failed b 1 not mine"]
     play(Prompted("p1", A))
     assert play(Stopped("p1")) == ["handled a 1"]
+
+
+def test_what_was_offered_before_and_waits_again_is_given_up_with_its_attempts() -> None:
+    play = Play()
+    play.arrive(A)
+    play.wait(TIMEOUT_S)
+    assert play(Died()) == []
+    assert play(Failed(A, "not mine")) == ["failed a 2 not mine"]
 
 
 def test_an_offer_can_be_given_up_and_its_copy_is_refused() -> None:

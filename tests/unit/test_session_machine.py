@@ -32,10 +32,17 @@ class SessionMachine(RuleBasedStateMachine):
         self.receipts: dict[EntryId, str] = {}
         self.sent: list[EntryId] = []
         self.prompts: list[str] = []
+        self.full = False  # then no offer can be recorded, and its step is not taken
 
     def feed(self, given: s.Input) -> list[s.Effect]:
+        return self._take(given) + self._take(s.Next())
+
+    def _take(self, given: s.Input) -> list[s.Effect]:
         before = self.state.offer
-        self.state, effects = s.step(self.state, given, now=self.now)
+        state, effects = s.step(self.state, given, now=self.now)
+        if self.full and any(isinstance(e, s.Record) and e.state == "offered" for e in effects):
+            return []
+        self.state = state
         self._check(effects)
         ended = {e.entry for e in effects if isinstance(e, s.Record) and e.state in ENDS}
         for effect in effects:
@@ -109,6 +116,10 @@ class SessionMachine(RuleBasedStateMachine):
     def lose(self, data: st.DataObject) -> None:
         self.feed(s.OfferLost(self.any_entry(data), "no socket"))
 
+    @rule(full=st.booleans())
+    def disk(self, full: bool) -> None:
+        self.full = full
+
     @rule()
     def die(self) -> None:
         self.feed(s.Died())
@@ -124,6 +135,7 @@ class SessionMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """From any state whatsoever, a session that does its part brings every entry to its end."""
         self.now += 100
+        self.full = False
         self.feed(s.Linked(True))
         for turn in range(20 * len(self.receipts) + 20):
             self.now += 1

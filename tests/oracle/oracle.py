@@ -1,0 +1,369 @@
+"""What every agent must get, worked out the plain way: the whole truth before against the whole truth now.
+
+Nothing here asks how the router finds out. It knows GitHub's rules (what an edit moves, who may label) and the
+promises of the documentation, and compares dictionaries.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from relayfleet.model.watch import Watch
+from tests.oracle.truth import Checked, Done, Said, Truth
+
+FAILING = ("failure", "timed_out", "startup_failure", "action_required", "error")
+RUNNING = ("queued", "in_progress", "waiting", "pending", "requested", "expected")
+RANKS = {"CONTRIBUTOR": 1, "COLLABORATOR": 2, "MEMBER": 3, "OWNER": 4}
+NEEDED = {"anyone": 0, "contributors": 1, "collaborators": 2, "members": 3, "owner": 4}
+VOUCHING = ("LabeledEvent", "AssignedEvent", "ReviewRequestedEvent")
+# GitHub shows the last sixty events of an item's timeline to whoever asks once.
+SHOWN = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A watch, and in plain words what it sees."""
+
+    watch: Watch
+    sees: Callable[[Truth], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The trust of a route, and the agent that it leads to."""
+
+    agent: str
+    trust: str | tuple[str, ...] | None
+    bots: tuple[str, ...] = ()
+
+
+class Told(NamedTuple):
+    """What one agent gets of one item. `standing` is that of the item's own text (`full`, `vouched`, `withheld`)."""
+
+    agent: str
+    repo: str
+    number: int
+    names: tuple[str, ...]
+    why: str
+    standing: str
+    text: str
+    notes: tuple[Said, ...]
+    facts: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+class Held(NamedTuple):
+    """What is kept from one agent: the item's own text, and notes by id."""
+
+    agent: str
+    number: int
+    item: bool
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """What happened to an item between two looks."""
+
+    names: frozenset[str]
+    edited: bool = False
+    notes: Mapping[str, Said] = field(default_factory=dict)
+    facts: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    failing: Mapping[str, Checked] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Expected:
+    told: Counter[Told] = field(default_factory=Counter)
+    held: Counter[Held] = field(default_factory=Counter)
+
+
+class Oracle:
+    """Remembers the truth of every item at the last look at it, and what each watch had in view."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, Truth] = {}
+        self._view: dict[str, set[str]] = {}
+        self._begun: set[tuple[int, str]] = set()
+        self._watches: dict[str, Watched] = {}
+        self.levels: dict[str, Sequence[Level]] = {}
+        # Which items were looked at, and which versions of notes: a version is told once.
+        self._known: set[str] = set()
+        self._versions: dict[str, set[tuple[str, Said]]] = {}
+        self._told: set[tuple[object, ...]] = set()
+
+    def watch(self, watched: Sequence[Watched], levels: Mapping[str, Sequence[Level]]) -> None:
+        """From now on these. A watch that looks at something else than it did begins anew."""
+        self._watches = {one.watch.name: one for one in watched}
+        self.levels = dict(levels)
+        self._view = {name: ids for name, ids in self._view.items() if name in self._watches}
+
+    def sees(self, node_id: str) -> bool:
+        """Whether some watch has it in view."""
+        return any(node_id in view for view in self._view.values())
+
+    def look(self, truth: Mapping[str, Truth], repositories: Mapping[str, int]) -> Expected:
+        """What comes of a look at repositories, given as the name that they are watched by and their id."""
+        expected = Expected()
+        looked: dict[str, Truth] = {}
+        gone: set[str] = set()
+        for repo, repository in repositories.items():
+            watched = [one for one in self._watches.values() if one.watch.repo == repo]
+            for kind in dict.fromkeys(one.watch.kind for one in watched):
+                here = {key: one for key, one in truth.items() if one.repository == repository and one.kind == kind}
+                of_kind = [one for one in watched if one.watch.kind == kind]
+                begun = (repository, kind) in self._begun
+                looked |= here
+                for key, now in here.items():
+                    self._take(of_kind, key, now, expected, begun=begun)
+                for key in set().union(*(self._view.get(one.watch.name, set()) for one in of_kind)) - here.keys():
+                    moved = truth.get(key)
+                    if moved is not None:
+                        looked[key] = moved
+                        self._take_moved(of_kind, key, moved, expected)
+                    else:
+                        gone.add(key)
+                        self._take_gone(of_kind, key, expected)
+                self._begun.add((repository, kind))
+                for one in of_kind:
+                    if one.watch.name not in self._view:
+                        self._view[one.watch.name] = {key for key, now in here.items() if one.sees(now)}
+                        self._known |= self._view[one.watch.name]
+        for key, now in looked.items():
+            before = self._seen.get(key)
+            if before is not None and before != now:
+                self._known.add(key)
+            self._versions.setdefault(key, set()).update(now.notes.items())
+        self._seen |= looked
+        for key in gone:
+            self._seen.pop(key, None)
+            self._known.discard(key)
+        return expected
+
+    def _take(self, watched: Sequence[Watched], key: str, now: Truth, expected: Expected, *, begun: bool) -> None:
+        before = self._seen.get(key)
+        if not begun:
+            return
+        if before is None:
+            self._known.add(key)
+            found: Difference | None = self._arrived(now)
+        else:
+            found = self._between(before, now)
+        for one in watched:
+            view = self._view.get(one.watch.name)
+            if view is None:
+                continue
+            was, shown = key in view, one.sees(now)
+            (view.add if shown else view.discard)(key)
+            names = set(found.names if found else ())
+            if was and shown and found is not None:
+                self._tell(one, now, found, names, "", expected)
+            elif shown and not was:
+                if found is None or not found.edited:
+                    names.discard("updated")
+                self._tell(one, now, found, names | {"matched"}, "", expected)
+            elif was and not shown:
+                assert before is not None
+                self._tell(one, now, found, names | {"left"}, _why(one, before, now), expected)
+
+    def _take_moved(self, watched: Sequence[Watched], key: str, now: Truth, expected: Expected) -> None:
+        found = self._between(self._seen[key], now)
+        for one in watched:
+            if key in self._view.get(one.watch.name, ()):
+                self._view[one.watch.name].discard(key)
+                names = {*(found.names if found else ()), "left"}
+                self._tell(one, now, found, names, "transferred", expected)
+
+    def _take_gone(self, watched: Sequence[Watched], key: str, expected: Expected) -> None:
+        for one in watched:
+            if key in self._view.get(one.watch.name, ()):
+                self._view[one.watch.name].discard(key)
+                self._tell(one, self._seen[key], None, {"left"}, "gone", expected)
+
+    def _arrived(self, now: Truth) -> Difference:
+        """It was never seen: it was opened, or came from another repository, and nothing else happened to it."""
+        if any(act.type == "TransferredEvent" for act in now.acts):
+            return Difference(names=frozenset({"transferred"}))
+        names = {"opened"} if now.state == "open" else {"opened", now.state}
+        if sum(act.type in ("ReadyForReviewEvent", "ConvertToDraftEvent") for act in now.acts) % 2:
+            names.add("drafted" if now.draft else "readied")
+        failing = {name: one for name, one in now.checks.items() if one.state in FAILING}
+        names |= {"check_failed"} if failing else set()
+        names |= _of_notes(now.notes)
+        return Difference(names=frozenset(names), notes=now.notes, failing=failing)
+
+    def _between(self, before: Truth, now: Truth) -> Difference | None:
+        key = now.node_id
+        old = {one.id for one in before.acts}
+        acts = [one for one in now.acts if one.id not in old]
+        seen = self._versions.get(key, set())
+        notes = {
+            note_id: said
+            for note_id, said in now.notes.items()
+            if before.notes.get(note_id) != said and (note_id, said) not in seen
+        }
+        asked = {act.name for act in acts if act.type == "ReviewRequestedEvent" and act.at > before.updated}
+        facts = {
+            "labels_added": now.labels - before.labels,
+            "labels_removed": before.labels - now.labels,
+            "assigned": now.assignees - before.assignees,
+            "unassigned": before.assignees - now.assignees,
+            "review_requested": (now.reviewers - before.reviewers) | (asked & now.reviewers),
+        }
+        named = {
+            "labeled": facts["labels_added"],
+            "unlabeled": facts["labels_removed"],
+            "assigned": facts["assigned"],
+            "unassigned": facts["unassigned"],
+            "review_requested": facts["review_requested"],
+        }
+        names = {name for name, values in named.items() if values}
+        if now.state != before.state:
+            names.add("reopened" if now.state == "open" else now.state)
+        if now.draft != before.draft:
+            names.add("drafted" if now.draft else "readied")
+        if now.head != before.head and key in self._known:
+            names.add("pushed")
+        if now.repository != before.repository:
+            names.add("transferred")
+        names |= _of_notes(notes)
+        failing = {
+            name: one for name, one in now.checks.items() if one.state in FAILING and one != before.checks.get(name)
+        }
+        if failing:
+            names.add("check_failed")
+        elif now.checks and now.checks != before.checks and not _any(now.checks, FAILING + RUNNING):
+            names.add("checks_passed")
+        edited = (now.title, now.body) != (before.title, before.body)
+        # Done and undone within the second of the last look leaves no trace that could be told from the last look's.
+        later = [act for act in acts if act.at > before.updated]
+        plain = (now.base, now.milestone, now.comments, now.edited, now.head)
+        if not names and not edited and not later and plain == (
+            before.base, before.milestone, before.comments, before.edited, before.head,
+        ):  # fmt: skip
+            return None
+        if edited or not names:
+            names.add("updated")
+        return Difference(names=frozenset(names), edited=edited, notes=notes, facts=facts, failing=failing)
+
+    def _tell(
+        self, watched: Watched, item: Truth, found: Difference | None, names: set[str], why: str, expected: Expected
+    ) -> None:
+        found = found or Difference(names=frozenset())
+        vouchers = set() if why == "gone" else _vouchers(item)
+        for level in self.levels.get(watched.watch.name, ()):
+            version = (level.agent, *_version(item), frozenset(self._versions.get(item.node_id, ())), why == "gone")
+            if version in self._told:
+                continue
+            standing = _standing(level, item, vouchers)
+            notes = {key: said for key, said in found.notes.items() if _admits(level, said.author, said, item.private)}
+            held_back = tuple(sorted(found.notes.keys() - notes.keys()))
+            if standing == "withheld" or held_back:
+                expected.held[Held(level.agent, item.number, standing == "withheld", held_back)] += 1
+            besides = not found.notes or names - {"commented", "reviewed"}
+            if not notes and (standing == "withheld" or not besides):
+                continue
+            self._told.add(version)
+            told = set() if standing == "withheld" else names - {"commented", "reviewed"}
+            told |= _of_notes(notes)
+            facts: dict[str, tuple[str, ...]] = {}
+            if standing != "withheld":
+                facts = {name: tuple(sorted(values)) for name, values in found.facts.items() if values}
+                facts |= _of_pull(item, found, full=standing == "full", gone=why == "gone")
+            expected.told[
+                Told(
+                    agent=level.agent,
+                    repo=item.repo,
+                    number=item.number,
+                    names=tuple(sorted(told)),
+                    why=why,
+                    standing=standing,
+                    text="" if standing == "withheld" else _text(item, gone=why == "gone"),
+                    notes=tuple(sorted(notes.values())),
+                    facts=tuple(sorted(facts.items())),
+                )
+            ] += 1
+
+
+def _of_notes(notes: Mapping[str, Said]) -> set[str]:
+    return {"reviewed" if one.kind == "review" else "commented" for one in notes.values()}
+
+
+def _any(checks: Mapping[str, Checked], states: Collection[str]) -> bool:
+    return any(one.state in states for one in checks.values())
+
+
+def _version(item: Truth) -> tuple[object, ...]:
+    """An item as it is at a time: what was told of is not told again."""
+    return (
+        item.node_id, item.title, item.body, item.state, item.labels, item.assignees, item.reviewers, item.milestone,
+        item.draft, item.base, item.head, item.updated, item.edited, item.comments, tuple(sorted(item.checks.items())),
+    )  # fmt: skip
+
+
+def _why(watched: Watched, before: Truth, now: Truth) -> str:
+    """The one change that is enough to lose it from view; of several, the weightiest."""
+
+    def loses(**fields: object) -> bool:
+        return not watched.sees(replace(before, **fields))  # type: ignore[arg-type]
+
+    if now.state != before.state and loses(state=now.state):
+        return {"merged": "merged", "closed": "closed"}.get(now.state, "reopened")
+    if before.assignees - now.assignees and loses(assignees=before.assignees & now.assignees):
+        return "unassigned"
+    if before.labels - now.labels and loses(labels=before.labels & now.labels):
+        return "unlabeled"
+    return "changed"
+
+
+def _text(item: Truth, *, gone: bool) -> str:
+    return item.title if gone or not item.body else f"{item.title}\n\n{item.body}"
+
+
+def _of_pull(item: Truth, found: Difference, *, full: bool, gone: bool) -> dict[str, tuple[str, ...]]:
+    if item.kind != "pulls" or gone:
+        return {}
+    facts = {"head": (item.head,), "base": (item.base,), "branch": (item.branch,), "draft": (str(item.draft),)}
+    if full:
+        failing = found.failing or {name: one for name, one in item.checks.items() if one.state in FAILING}
+        facts["failing"] = tuple(sorted(f"{name} {one.state}" for name, one in failing.items()))
+        facts["head_message"] = (item.message,)
+    return facts
+
+
+def _admits(level: Level, author: str, said: Said | Truth, private: bool) -> bool:
+    wanted = level.trust if level.trust is not None else "anyone" if private else "collaborators"
+    named = isinstance(wanted, tuple) and author.lower() in {one.lower() for one in wanted}
+    if author.endswith("[bot]"):
+        return author in level.bots or named
+    if isinstance(wanted, tuple):
+        return named and author != "ghost"
+    return RANKS.get(said.association, 0) >= NEEDED[wanted]
+
+
+def _standing(level: Level, item: Truth, vouchers: Collection[str]) -> str:
+    if _admits(level, item.author, item, item.private):
+        return "full"
+    wanted = level.trust if level.trust is not None else "anyone" if item.private else "collaborators"
+    for one in vouchers:
+        if isinstance(wanted, tuple):
+            counts = one.lower() in {name.lower() for name in wanted} and one != "ghost"
+        elif wanted in ("members", "owner") or one == "ghost":
+            counts = False
+        else:
+            counts = not one.endswith("[bot]") or one in level.bots
+        if counts:
+            return "vouched"
+    return "withheld"
+
+
+def _vouchers(item: Truth) -> set[str]:
+    shown: Sequence[Done] = item.acts[-SHOWN:]
+    touched = max([item.edited, *(act.at for act in shown if act.type == "RenamedTitleEvent")])
+    return {
+        act.actor
+        for act in shown
+        if act.type in VOUCHING and act.at > touched and act.actor.lower() != item.author.lower()
+    }
