@@ -184,6 +184,7 @@ async def _run_agent(layout: FleetLayout, agent: AgentLayout, log: Log) -> None:
     from relayfleet.store.session import JsonSessionFile
     from relayfleet.store.sockets import make_sockets
     from relayfleet.store.upkeep import FileUpkeep
+    from relayfleet.store.writings import FileWritings
     from relayfleet.wire.launch import decode_launch
     from relayfleet.wire.server import ControlServer, WakeSocket
 
@@ -210,6 +211,7 @@ async def _run_agent(layout: FleetLayout, agent: AgentLayout, log: Log) -> None:
         session_file=JsonSessionFile(agent.session),
         bodies=FileBodies(agent.bodies),
         screen=SessionLog(agent.session_log),
+        writings=FileWritings(agent.authored),
         log=log,
         clock=time.time,
     )

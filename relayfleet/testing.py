@@ -6,22 +6,41 @@ import asyncio
 import inspect
 import itertools
 import signal
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
-from relayfleet.errors import FleetError, StorageFailed, UnknownAgent
+from relayfleet.errors import ConfigError, FleetError, StorageFailed, UnknownAgent
 from relayfleet.model.agent import AgentSpec
 from relayfleet.model.entry import Entry, refuse_long_body
+from relayfleet.model.filter import Filter
+from relayfleet.model.item import Act, Item, Kind, Note, Report, address_of
+from relayfleet.model.join import join_entries
 from relayfleet.model.names import EntryId, SessionId
 from relayfleet.model.receipt import ENDS, EntryState, Receipt
+from relayfleet.model.route import Gate
+from relayfleet.model.snapshot import Snapshot, is_busy, is_open_pull
 from relayfleet.model.status import AgentStatus
+from relayfleet.model.watch import Feed, Progress
+from relayfleet.model.writing import Writing
+from relayfleet.ports.cursor import (
+    Batch,
+    Breaker,
+    Cooldown,
+    CursorCounts,
+    Decision,
+    FeedChange,
+    Held,
+    Owed,
+)
 from relayfleet.ports.daemon import Handle
 from relayfleet.ports.github import GhAnswer
 from relayfleet.ports.machine import Ran
 from relayfleet.ports.session import Sighting, Terminal, Wiring
-from relayfleet.ports.source import Look, Round
+from relayfleet.ports.source import Budget, Failure, Found, Look, Round, Search, Sight, Spent
 from relayfleet.ports.tool import Tool
 from relayfleet.store.disk import LocalDisk
 
@@ -42,6 +61,10 @@ class ManualClock:
 
     def advance(self, seconds: float) -> None:
         self._passed += seconds
+
+    def jump(self, seconds: float) -> None:
+        """The wall's clock is set, forward or back; no time passes."""
+        self._start += seconds
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -236,6 +259,19 @@ class MemoryUpkeep:
         self._inbox.archive(len(going))
         self._receipts.receipts = [receipt for receipt in self._receipts.receipts if receipt.id not in going]
         return going
+
+
+class MemoryWritings:
+    """Implements ports.Writings. `full`: the disk is."""
+
+    def __init__(self) -> None:
+        self.kept: list[Writing] = []
+        self.full = False
+
+    def append(self, writings: Sequence[Writing]) -> None:
+        if self.full:
+            raise StorageFailed("append to 'authored.jsonl'", "the disk is full")
+        self.kept += writings
 
 
 class MemorySessionFile:
@@ -486,14 +522,285 @@ class MemoryAgentFiles:
 # ------------------------------------------------------------------------------------------------- the router's side
 
 
-class ScriptedSource:
-    """A Source that gives `rounds` one after the other, then empty ones; `looks` holds what was asked."""
+class MemoryGateFile:
+    """A GateFile in memory. While there are `faults` it cannot be read."""
 
-    def __init__(self, *rounds: Round) -> None:
-        self._rounds = list(rounds)
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._read = False
+        self.faults: tuple[str, ...] = ()
+
+    def edit(self, gate: Gate, *, faults: tuple[str, ...] = ()) -> None:
+        self._gate, self.faults, self._read = gate, faults, False
+
+    def has_changed(self) -> bool:
+        return not self._read
+
+    def read(self) -> Gate:
+        self._read = True
+        if self.faults:
+            raise ConfigError(self.faults)
+        return self._gate
+
+
+class MemoryAuthorship:
+    """An Authorship of what a test says: `urls` and `logins` are by agent, `touches` are (agent, repo, number, at)."""
+
+    def __init__(self) -> None:
+        self.urls: dict[str, str] = {}
+        self.logins: dict[str, str] = {}
+        self.touches: list[tuple[str, str, int, float]] = []
+
+    def author(self, url: str, login: str) -> str:
+        return self.urls.get(url, "") or self.logins.get(login, "")
+
+    def touched(self, agent: str, repo: str, number: int, *, since: float) -> bool:
+        return any(one[:3] == (agent, repo, number) and one[3] > since for one in self.touches)
+
+
+class ScriptedSource:
+    """A Source that shows the reports it was given, by `now` (seconds since the epoch) as GitHub's clock.
+
+    `repos` are the repositories that there are, as a watch spells them; `finds` is GitHub's search, which finds nothing
+    by default. Each of `failures` ends one round before it reads anything; `broken` fail by feed key. A request is for
+    up to `at_once` feeds and costs `points`. `looks` holds what was asked.
+    """
+
+    SETTLE_S = 2.0
+
+    def __init__(self, *repos: str, now: Callable[[], float]) -> None:
+        self._now = now
+        self._reports: dict[str, Report] = {}
+        self.repos = {repo.casefold() for repo in repos}
+        self.finds: Callable[[Filter, Item], bool] = lambda chosen, item: False
+        self.failures: list[Failure] = []
+        self.broken: dict[str, Failure] = {}
+        self.budgets: tuple[Budget, ...] = ()
+        self.viewer = "relaybot"
+        self.points = 1
+        self.at_once = 50
         self.looks: list[tuple[Look, ...]] = []
+
+    def put(self, report: Report) -> None:
+        """In the place of what was there under its node id."""
+        self._reports[report.item.node_id] = report
+
+    def remove(self, node_id: str) -> None:
+        del self._reports[node_id]
 
     async def look(self, looks: Sequence[Look]) -> Round:
         self.looks.append(tuple(looks))
         await asyncio.sleep(0)
-        return self._rounds.pop(0) if self._rounds else Round()
+        spent = tuple(
+            Spent(
+                purpose="runs" if looks[0].feed.lane == "runs" else "probe",
+                resource="core" if looks[0].feed.lane == "runs" else "graphql",
+                points=self.points,
+                seconds=0.1,
+                feeds=tuple(look.feed.key for look in looks[start : start + self.at_once]),
+            )
+            for start in range(0, len(looks), self.at_once)
+        )
+        if self.failures:
+            return Round(failure=self.failures.pop(0), budgets=self.budgets, spent=spent[:1])
+        failures = {look.feed.key: self.broken[look.feed.key] for look in looks if look.feed.key in self.broken}
+        for look in looks:
+            if address_of(look.feed.host, look.feed.repo) not in self.repos:
+                failures.setdefault(look.feed.key, Failure(kind="not_found", message="Not Found", status=404))
+        return Round(
+            sights=tuple(self._see(look) for look in looks if look.feed.key not in failures),
+            failures=failures,
+            budgets=self.budgets,
+            spent=spent,
+            viewer=self.viewer if any(look.needs_viewer for look in looks) else "",
+        )
+
+    def _see(self, look: Look) -> Sight:
+        settled_at = _iso(self._now() - self.SETTLE_S)
+        progress, gone = dict(look.progress), set[str]()
+        reports: dict[str, Report] = {}
+        for kind in look.kinds:
+            there = self._of(look, kind)
+            before = look.progress.get(kind)
+            newest = max((one.item.updated_at for one in there.values()), default=settled_at)
+            mark = max(before.mark if before else "", min(newest, settled_at))
+            floor = before.mark if before else mark
+            reports |= {key: one for key, one in there.items() if one.item.updated_at > floor or key in look.again}
+            if before is not None:
+                gone |= set(look.members(kind)) - there.keys()
+            progress[kind] = Progress(mark=mark, settled_at=settled_at, count=len(there))
+        return Sight(
+            feed=look.feed,
+            progress=progress,
+            named="" if look.feed.lane == "runs" else look.feed.repo,
+            reports=tuple(reports.values()),
+            gone=tuple(sorted(gone)),
+            listed={one.watch: tuple(r.item for r in self._of(look, one.kind).values()) for one in look.listings},
+            found={one.watch: self._find(look, one) for one in look.searches},
+        )
+
+    def _find(self, look: Look, wanted: Search) -> Found:
+        there = self._of(look, wanted.filter.kind)
+        items = {key: one.item for key, one in there.items() if self.finds(wanted.filter, one.item)}
+        return Found(items=items, whole=wanted.whole)
+
+    def _of(self, look: Look, kind: Kind) -> dict[str, Report]:
+        place = (look.feed.host, look.feed.repo)
+        return {
+            key: one
+            for key, one in self._reports.items()
+            if one.item.kind == kind and (one.item.host, one.item.repo.casefold()) == place
+        }
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class MemoryCursor:
+    """A Cursor in memory. While `full` it takes nothing."""
+
+    def __init__(self) -> None:
+        self.full = False
+        self.held: dict[tuple[str, str], Held] = {}
+        self.decisions: list[Decision] = []
+        self._watches: dict[str, str] = {}
+        self._members: dict[str, set[str]] = {}
+        self._progress: dict[str, dict[Kind, Progress]] = {}
+        self._snapshots: dict[str, tuple[str, Snapshot]] = {}
+        self._owed: dict[tuple[str, str], Owed] = {}
+        self._done: dict[tuple[str, str], float] = {}
+        self._cooldowns: dict[tuple[str, str], Cooldown] = {}
+        self._breakers: dict[tuple[str, str], Breaker] = {}
+        self._committed_at: float | None = None
+
+    def watches(self) -> Mapping[str, str]:
+        return dict(self._watches)
+
+    def progress(self, feed: Feed) -> Mapping[Kind, Progress]:
+        return dict(self._progress.get(feed.key, {}))
+
+    def snapshots(self, node_ids: Sequence[str]) -> Mapping[str, Snapshot]:
+        return {node_id: self._snapshots[node_id][1] for node_id in node_ids if node_id in self._snapshots}
+
+    def in_view(self, watch: str, node_ids: Sequence[str]) -> Set[str]:
+        return self._members.get(watch, set()) & set(node_ids)
+
+    def members(self, watches: Collection[str]) -> Sequence[str]:
+        return sorted(set[str]().union(*(self._members.get(watch, set()) for watch in watches)))
+
+    def open_pulls(self, watches: Collection[str]) -> Sequence[str]:
+        return [one for one, known in self.snapshots(self.members(watches)).items() if is_open_pull(known)]
+
+    def busy_pulls(self) -> Mapping[str, Sequence[str]]:
+        found: dict[str, list[str]] = {}
+        for node_id, (feed, known) in self._snapshots.items():
+            if is_busy(known):
+                found.setdefault(feed, []).append(node_id)
+        return found
+
+    def cooldowns(self) -> Sequence[Cooldown]:
+        return list(self._cooldowns.values())
+
+    def breakers(self) -> Sequence[Breaker]:
+        return sorted(self._breakers.values(), key=lambda one: one.since)
+
+    def commit(self, batch: Batch, *, now: float) -> tuple[Owed, ...]:
+        self._refuse()
+        for change in batch.feeds:
+            self._record(change)
+        new = [owed for owed in batch.owed if self._owe(owed, now=now)]
+        for held in batch.held:
+            self.held.setdefault((held.key, held.watch), held)
+        self.decisions += batch.decisions
+        self._cooldowns |= {(one.route, one.item): one for one in batch.cooldowns}
+        self._breakers |= {(one.route, one.item): one for one in batch.breakers}
+        if batch.feeds:
+            self._committed_at = now
+        return tuple(new)
+
+    def owed(
+        self, *, now: float, ahead_s: float = inf, besides: Collection[str] = (), limit: int = 500
+    ) -> Sequence[Owed]:
+        due = [one for one in self._owed.values() if not now < one.not_before <= now + ahead_s]
+        found = sorted((one for one in due if one.agent not in besides), key=lambda one: -one.priority)
+        return found[:limit]
+
+    def due_at(self, *, besides: Collection[str] = ()) -> float | None:
+        return min((one.not_before for one in self._owed.values() if one.agent not in besides), default=None)
+
+    def settle(self, delivered: Sequence[EntryId], *, now: float) -> None:
+        self._refuse()
+        for place in [place for place, owed in self._owed.items() if owed.entry.id in delivered]:
+            del self._owed[place]
+            self._done[place] = now
+
+    def retain(self, *, watches: Collection[str], feeds: Collection[str]) -> None:
+        self._refuse()
+        self._watches = {name: one for name, one in self._watches.items() if name in watches}
+        self._members = {name: one for name, one in self._members.items() if name in watches}
+        self._progress = {feed: one for feed, one in self._progress.items() if feed in feeds}
+
+    def prune(self, *, now: float) -> None:
+        self._refuse()
+        self._cooldowns = {place: one for place, one in self._cooldowns.items() if one.until >= now}
+
+    def counts(self) -> CursorCounts:
+        return CursorCounts(
+            items={name: len(members) for name, members in self._members.items() if members},
+            owed=len(self._owed),
+            delivered=len(self._done),
+            held=len(self.held),
+            committed_at=self._committed_at,
+        )
+
+    def _refuse(self) -> None:
+        if self.full:
+            raise StorageFailed("write", "No space left on device")
+
+    def _record(self, change: FeedChange) -> None:
+        self._progress.setdefault(change.feed.key, {}).update(change.progress)
+        self._snapshots |= {one.node_id: (change.feed.key, one) for one in change.snapshots}
+        for node_id in change.gone:
+            self._snapshots.pop(node_id, None)
+        for fresh in change.fresh:
+            self._watches[fresh.name] = fresh.fingerprint
+            self._members[fresh.name] = set(fresh.members)
+        for watch, node_id in change.entered:
+            self._members.setdefault(watch, set()).add(node_id)
+        for watch, node_id in change.left:
+            self._members.setdefault(watch, set()).discard(node_id)
+
+    def _owe(self, owed: Owed, *, now: float) -> bool:
+        place = (owed.agent, owed.key)
+        if place in self._owed or place in self._done:
+            return False
+        for waits, other in self._owed.items():
+            if (other.agent, other.item) == (owed.agent, owed.item) and now < other.not_before <= owed.not_before:
+                entry, priority = join_entries(other.entry, owed.entry), max(other.priority, owed.priority)
+                self._owed[waits] = replace(other, entry=entry, priority=priority)
+                self._done[place] = now
+                return True
+        self._owed[place] = owed
+        return True
+
+
+def a_report(number: int = 1, *, notes: Sequence[Note] = (), acts: Sequence[Act] = (), **fields: Any) -> Report:
+    """An open issue of acme/WMS that a collaborator wrote long ago; `fields` are an item's."""
+    known: dict[str, Any] = {
+        "repo": "acme/WMS",
+        "private": False,
+        "kind": "issues",
+        "number": number,
+        "title": f"title {number}",
+        "body": f"body {number}",
+        "author": "ann",
+        "association": "COLLABORATOR",
+        "state": "open",
+        "created_at": "2020-01-01T00:00:00Z",
+        "updated_at": "2020-01-01T00:00:00Z",
+        **fields,
+    }
+    known.setdefault("node_id", f"{known['repo']}/{known['kind']}/{number}")
+    known.setdefault("url", f"https://{known.get('host', 'github.com')}/{known['repo']}/issues/{number}")
+    return Report(item=Item(**known), notes=tuple(notes), acts=tuple(acts))

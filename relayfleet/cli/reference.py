@@ -149,7 +149,7 @@ def config_reference(schemas: Mapping[SchemaName, Mapping[str, Any]]) -> str:
             *_table(schemas["fleet"], schemas["fleet"]),
             "",
             "## routes.json\n",
-            "What filters, matches and trust mean is in [trust.md](trust.md).\n",
+            "What filters and matches mean is in [routes.md](routes.md), and trust in [trust.md](trust.md).\n",
             *_table(schemas["routes"], schemas["routes"]),
             "",
         ]
@@ -177,7 +177,9 @@ def _rows(schema: Mapping[str, Any], root: Mapping[str, Any], prefix: str) -> It
             continue
         yield f"| `{path}` | {_type(plain, root)} | {meaning} |"
         for below, inner in _inside(path, plain, root):
-            yield from _rows(inner, root, below)
+            # What takes the keys of the object that it stands in says so itself.
+            if not inner["properties"].keys() <= schema["properties"].keys():
+                yield from _rows(inner, root, below)
 
 
 def _inside(path: str, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -203,7 +205,7 @@ def _type(schema: Mapping[str, Any], root: Mapping[str, Any]) -> str:
     schema = _plain(schema, root)
     if "anyOf" in schema:
         first, *others = (choice for choice in schema["anyOf"] if choice.get("type") != "null")
-        if [choice.get("items") for choice in others] == [first]:
+        if "enum" in first and [choice.get("items") for choice in others] == [first]:
             return f"{_type(first, root)}; or a list of them"
         return " or ".join(dict.fromkeys(_type(c, root) for c in schema["anyOf"] if c.get("type") != "null"))
     if "enum" in schema:

@@ -164,6 +164,9 @@ def inspect_all(layout: FleetLayout) -> Inspection:
     specs = tuple(spec for spec in read if spec is not None)
     for later, other in port_collisions(specs):
         reader.note(layout.agent(later.name).config, "port", f"{later.port} is the port of agent {other.name!r}, too")
+    for later, other in login_collisions(specs):
+        what = f"{shown(later.github_login)} is the login of agent {other.name!r}, too"
+        reader.note(layout.agent(later.name).config, "github.login", what)
     return Inspection(
         fleet=to_fleet(fleet, folder=layout.root.name) if fleet else None,
         gate=gate,
@@ -212,6 +215,15 @@ def port_collisions(specs: Sequence[AgentSpec]) -> list[tuple[AgentSpec, AgentSp
     """Agents whose port another agent, earlier in the list, has already."""
     first: dict[int, AgentSpec] = {}
     return [(s, first[s.port]) for s in specs if first.setdefault(s.port, s) is not s]
+
+
+def login_collisions(specs: Sequence[AgentSpec]) -> list[tuple[AgentSpec, AgentSpec]]:
+    """Agents whose GitHub login another agent, earlier in the list, has already: it is to be one agent's alone."""
+    first: dict[str, AgentSpec] = {}
+    having = [spec for spec in specs if spec.github_login]
+    return [
+        (s, first[s.github_login.casefold()]) for s in having if first.setdefault(s.github_login.casefold(), s) is not s
+    ]
 
 
 def resolve(
@@ -294,6 +306,7 @@ def _spec(merged: dict[str, Any], *, name: AgentName, file: AgentFile, port: int
         fleet_id=fleet.id or "",
         port=port,
         repo=merged.get("repo"),
+        github_login=file.github.login or "",
         remote_control=merged.get("remote_control", True),
         ssh_agent=merged.get("ssh_agent", False),
         claude=Claude(endpoint=Endpoint(**endpoint), **claude),

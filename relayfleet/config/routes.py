@@ -198,7 +198,9 @@ class KeysFile(Strict):
 
 
 class MatchFile(KeysFile):
-    not_: KeysFile | None = Field(None, alias="not", description="Leaves an event out when one of these keys holds.")
+    not_: KeysFile | None = Field(
+        None, alias="not", description="The keys of a match; an event is left out when one of them holds."
+    )
 
     @field_validator("not_")
     @classmethod
@@ -217,9 +219,11 @@ class RouteFile(Strict):
     bots: list[Annotated[str, AfterValidator(_check_bot)]] = Field(
         [], description="Logins of the bots whose texts go through; no level of trust lets one through."
     )
-    priority: Annotated[int, Field(ge=-100, le=100)] = Field(0, description="What is higher is offered first.")
+    priority: Annotated[int, Field(ge=-100, le=100)] = Field(
+        0, description="What is owed with a higher one is delivered first."
+    )
     cooldown_s: Annotated[float, Field(ge=0, le=2_592_000)] = Field(
-        0, description="Seconds in which an agent gets no second entry about the same item by this route."
+        0, description="Seconds after an entry for which further ones about the same item wait; then they come as one."
     )
 
 

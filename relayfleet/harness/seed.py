@@ -54,7 +54,11 @@ def settings(*, hook_url: str, hook_token: str, agent_dir: Path, bodies: Path, b
         "timeout": 10,
     }
     made: dict[str, Any] = {
-        "hooks": {event: [{"hooks": [hook]}] for event in ("UserPromptSubmit", "Stop", "StopFailure")},
+        "hooks": {
+            **{event: [{"hooks": [hook]}] for event in ("UserPromptSubmit", "Stop", "StopFailure")},
+            # What the session's own `gh` calls write is not to come back to it as news.
+            "PostToolUse": [{"matcher": "Bash", "hooks": [hook]}],
+        },
         "permissions": {"allow": ["mcp__relayfleet", f"Read(/{bodies}/**)"]},
         "claudeMdExcludes": _foreign_memories(agent_dir),
     }

@@ -72,7 +72,8 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSpec:
-    """Everything a runner needs to know; holds no secret (credentials name their sources)."""
+    """Everything a runner needs to know; holds no secret (credentials name their sources). `github_login` is the login
+    that is this agent's alone, empty when it has none."""
 
     name: AgentName
     role: Role
@@ -80,6 +81,7 @@ class AgentSpec:
     fleet_id: str
     port: int
     repo: str | None = None
+    github_login: str = ""
     remote_control: bool = True
     ssh_agent: bool = False
     claude: Claude = field(default_factory=Claude)

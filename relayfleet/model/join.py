@@ -23,7 +23,7 @@ def join_entries(earlier: Entry, later: Entry) -> Entry:
         **after,
         "event": events[0] if events else after.get("event"),
         "events": list(events),
-        "trust": min((before.get("trust"), after.get("trust")), key=_rank),
+        "trust": max((before.get("trust"), after.get("trust")), key=_rank),
         "joined": int(before.get("joined", 1)) + 1,
         **{name: told.metadata[name] for name in ("title", "labels") if name in told.metadata},
     }
@@ -48,4 +48,4 @@ def join_entries(earlier: Entry, later: Entry) -> Entry:
 
 
 def _rank(label: Any) -> int:
-    return TRUST_LABELS.index(label) if label in TRUST_LABELS else -1
+    return TRUST_LABELS.index(label) if label in TRUST_LABELS else len(TRUST_LABELS)

@@ -43,6 +43,11 @@ class AgentLayout:
         return self.state / "receipts.jsonl"
 
     @property
+    def authored(self) -> Path:
+        """What the agent itself wrote on GitHub."""
+        return self.state / "authored.jsonl"
+
+    @property
     def bodies(self) -> Path:
         """Full texts of entries that were too long for a turn, one file per entry id."""
         return self.state / "bodies"

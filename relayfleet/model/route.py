@@ -74,8 +74,8 @@ class Match(Keys):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """`trust` None means the default: collaborators on public repositories, anyone on private ones. `bots` are the
-    logins of the bots that are let through; no level of trust does that. Of one item, an agent gets no second entry by
-    this route within `cooldown_s` seconds."""
+    logins of the bots that are let through; no level of trust does that. What is owed with a higher `priority` is
+    delivered first. For `cooldown_s` seconds after an entry, further ones about the same item wait, and come as one."""
 
     match: Match
     to: tuple[str, ...]

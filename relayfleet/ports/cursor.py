@@ -55,8 +55,8 @@ class Held:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """Why an event went where it went. `record` is for people and JSON: {"watch", "events", "why", "to": [{"agent",
-    "routes", "entry"}], "held": [{"agent", "reason"}], "note"}; nothing in it is a stranger's text but logins. `repo` is
-    as model.item.address_of gives it."""
+    "routes", "entry"}], "held": [{"agent", "reason"}], "note"}; nothing in it is a stranger's text but logins. `repo`
+    is as model.item.address_of gives it."""
 
     at: float
     repo: str

@@ -11,7 +11,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from relayfleet.errors import FleetError
+from relayfleet.errors import FleetError, LockHeld, StorageFailed, UnknownAgent
 from relayfleet.model.entry import Entry
 from relayfleet.model.names import EntryId
 from relayfleet.ports.clock import Clock
@@ -27,7 +27,7 @@ LOOK_S = 30.0
 
 @dataclass(slots=True)
 class _Outcome:
-    """What became of a batch: all that an agent was to get arrived, or nothing of it."""
+    """What became of a batch: `failed` says, by agent, why something did not arrive."""
 
     delivered: list[EntryId] = field(default_factory=list)
     failed: dict[str, FleetError] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Deliverer:
         for owed in batch:
             if owed.entry.id in delivered:
                 self._log.info("router.delivered", agent=owed.agent, entry=owed.entry.id, key=owed.key)
-                if self._held_up.pop(owed.agent, None) is not None:
+                if owed.agent not in outcome.failed and self._held_up.pop(owed.agent, None) is not None:
                     self._log.info("router.delivery_recovered", agent=owed.agent)
         for agent, error in outcome.failed.items():
             failure = Failure(kind="transport", message=str(error))
@@ -93,8 +93,21 @@ def _deliver_all(transport: Transport, batch: Sequence[Owed]) -> _Outcome:
     for agent, entries in groups.items():
         try:
             transport.deliver(agent, entries)
-        except FleetError as error:
+        except (StorageFailed, UnknownAgent, LockHeld) as error:
             outcome.failed[agent] = error
+        except FleetError:
+            _deliver_singly(transport, agent, entries, outcome)
         else:
             outcome.delivered += [entry.id for entry in entries]
     return outcome
+
+
+def _deliver_singly(transport: Transport, agent: str, entries: Sequence[Entry], outcome: _Outcome) -> None:
+    """One entry that the inbox does not take must not keep back the others."""
+    for entry in entries:
+        try:
+            transport.deliver(agent, [entry])
+        except FleetError as error:
+            outcome.failed[agent] = error
+        else:
+            outcome.delivered.append(entry.id)

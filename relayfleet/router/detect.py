@@ -70,7 +70,7 @@ def detect(
     for node_id in sight.gone:
         known = before.get(node_id)
         if known is not None:
-            _leave(views, known, noted, why="gone")
+            _leave(sight, views, known, noted, why="gone")
     for view in views:
         found = sight.found.get(view.watch.name)
         if found is not None and found.whole and not view.fresh:
@@ -184,11 +184,11 @@ def _why(chosen: Filter, item: Item, changes: Changes, *, viewer: str) -> Why:
     return "unlabeled" if "label" in lost and changes.labels_removed else "changed"
 
 
-def _leave(views: Sequence[View], known: Snapshot, noted: _Noted, *, why: Why) -> None:
+def _leave(sight: Sight, views: Sequence[View], known: Snapshot, noted: _Noted, *, why: Why) -> None:
     """An item of which there is nothing but what is remembered went out of every view that it was in."""
     for view in views:
         if not view.fresh and view.watch.kind == known.kind and known.node_id in view.members:
-            item = _remembered(known)
+            item = replace(_remembered(known), repo=sight.named or known.repo)
             noted.left.append((view.watch.name, known.node_id))
             noted.events.append(
                 Event(
@@ -207,7 +207,7 @@ def _leave_unfound(sight: Sight, view: View, found: Found, before: Mapping[str, 
     for node_id in sorted(view.members - found.items.keys() - read - set(sight.gone)):
         known = before.get(node_id)
         if known is not None and known.updated_at < view.late:
-            _leave((view,), known, noted, why="changed")
+            _leave(sight, (view,), known, noted, why="changed")
 
 
 def _begin(

@@ -50,6 +50,8 @@ def entry_of(event: Event, recipient: Recipient, *, entry_id: EntryId, now: floa
         metadata["host"] = item.host
     if event.why:
         metadata["why"] = event.why
+    if recipient.priority:
+        metadata["priority"] = recipient.priority
     if notes:
         metadata["notes"] = [_note(note) for note in notes]
     if recipient.item == "vouched":

@@ -18,6 +18,8 @@ from relayfleet.model.agent import AgentSpec
 from relayfleet.model.names import EntryId, SessionId
 from relayfleet.model.receipt import ENTRY_STATES, Receipt
 from relayfleet.model.turn import full_text, id_in_frame, length_of, render
+from relayfleet.model.writing import writings_in
+from relayfleet.ports.authorship import Writings
 from relayfleet.ports.delivery import Inbox, Receipts, Upkeep
 from relayfleet.ports.log import Log
 from relayfleet.ports.session import Harness, ProcessTree, SessionFile, Terminal, Terminals
@@ -68,6 +70,7 @@ class Runner:
     session_file: SessionFile
     bodies: Bodies
     screen: Screen
+    writings: Writings
     log: Log
     clock: Callable[[], float]
     _entries: Entries = field(default_factory=Entries)
@@ -122,7 +125,23 @@ class Runner:
             self._feed(s.Stopped(prompt_id))
         elif event == "StopFailure":
             self._feed(s.Stopped(prompt_id, error=f"the model refused: {payload.get('error', 'unknown error')}"[:500]))
+        elif event == "PostToolUse":
+            self._note_writings(payload)
         return {}
+
+    def _note_writings(self, payload: Mapping[str, Any]) -> None:
+        """Keeps what a tool call of the session wrote on GitHub, for the router."""
+        asked, answered = payload.get("tool_input"), payload.get("tool_response")
+        command = asked.get("command") if isinstance(asked, Mapping) else None
+        if not isinstance(command, str):
+            return
+        printed = (answered.get("stdout"), answered.get("stderr")) if isinstance(answered, Mapping) else (answered,)
+        found = writings_in(command, "\n".join(text for text in printed if isinstance(text, str)), at=self.clock())
+        try:
+            if found:
+                self.writings.append(found)
+        except StorageFailed as error:
+            self.log.warning("writings.lost", str(error), hint=error.hint)
 
     def stop(self) -> None:
         self._stop.set()
@@ -250,6 +269,7 @@ class Runner:
         await asyncio.to_thread(self.tree.end_children, grace_s=1.0)
         if self._terminal is not None:
             self._terminal.close()
+        self._save_receipts()
         self.log.info("session.ended")
 
     # ---- looking
@@ -273,6 +293,7 @@ class Runner:
 
     def _look(self) -> None:
         self._read_inbox()
+        self._save_receipts()
         if self._terminal is None or self._exited.is_set():
             return
         sighting = self.harness.look(self._session_id, self._terminal.pid)
@@ -289,7 +310,6 @@ class Runner:
             self._detail = f"not ready for {waited:.0f} s; its screen says: {self.screen.tail()[-300:]}"
             if waited > _READY_WITHIN_S:
                 self._terminal.kill()
-        self._save_receipts()
         self.tree.reap_orphans()
         self._feed(s.Ticked())
         self._keep_record_small()

@@ -20,11 +20,8 @@ class Entries:
         self.counts: Counter[str] = Counter()
 
     def restore(self, entries: Iterable[Entry], receipts: Iterable[Receipt]) -> tuple[Pending, ...]:
-        """Entries and receipts as a runner finds them at its start; what of them is still to be offered, in order.
-
-        What an earlier runner offered comes first: nobody knows whether the session saw it, unless a receipt says so,
-        and then its turn died with that session.
-        """
+        """Entries and receipts as a runner finds them at its start; what of them is still to be offered. Of one that a
+        receipt says was seen, the turn died with its session."""
         states: dict[EntryId, EntryState] = {}
         attempts: dict[EntryId, int] = {}
         seen: set[EntryId] = set()
@@ -38,12 +35,15 @@ class Entries:
         for entry in entries:
             state = states.get(entry.id, "queued")
             if self._admit(entry, state) and state not in ENDS:
-                pending.append(Pending(id=entry.id, attempts=attempts.get(entry.id, 0), repeat=entry.id in seen))
-        return tuple(sorted(pending, key=lambda p: p.attempts == 0))
+                tried = attempts.get(entry.id, 0)
+                pending.append(
+                    Pending(id=entry.id, attempts=tried, repeat=entry.id in seen, priority=_priority_of(entry))
+                )
+        return tuple(pending)
 
     def add(self, entries: Iterable[Entry]) -> tuple[Pending, ...]:
         """Entries that are new to this runner."""
-        return tuple(Pending(id=e.id) for e in entries if self._admit(e, "queued"))
+        return tuple(Pending(id=e.id, priority=_priority_of(e)) for e in entries if self._admit(e, "queued"))
 
     def _admit(self, entry: Entry, state: EntryState) -> bool:
         if entry.id in self.states:
@@ -71,3 +71,8 @@ class Entries:
         """They were archived."""
         for entry_id in ended:
             self.counts[self.states.pop(entry_id)] -= 1
+
+
+def _priority_of(entry: Entry) -> int:
+    priority = entry.metadata.get("priority", 0)
+    return priority if isinstance(priority, int) else 0

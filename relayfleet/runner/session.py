@@ -32,11 +32,13 @@ _REMEMBERED = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
-    """An entry that waits: `attempts` offers were made of it, `repeat` if a turn of it died with its session."""
+    """An entry that waits: `attempts` offers were made of it, `repeat` if a turn of it died with its session. The
+    higher `priority` goes first."""
 
     id: EntryId
     attempts: int = 0
     repeat: bool = False
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +205,9 @@ def _turn(state: State, phase: Phase, at: float) -> State:
 
 
 def _arrived(state: State, given: Arrived, now: float) -> Step:
-    return replace(state, queue=state.queue + given.entries), []
+    # What was offered before stays ahead: nobody knows whether the session saw it.
+    queue = sorted(state.queue + given.entries, key=lambda pending: (pending.attempts == 0, -pending.priority))
+    return replace(state, queue=tuple(queue)), []
 
 
 def _linked(state: State, given: Linked, now: float) -> Step:

@@ -86,12 +86,14 @@ def read_all_entries(path: Path) -> list[Entry]:
 def _in_archive(path: Path, entries: Collection[Entry]) -> set[EntryId]:
     """Those of `entries` that an archived segment holds. What was appended and never marked as done is brought again,
     however late; it is older than the archive then, so that for new ones this is one look at a folder."""
-    oldest = min((entry.ts for entry in entries), default=0.0) - _COARSE_S
+    folder, oldest = archived(path).parent, min((entry.ts for entry in entries), default=0.0) - _COARSE_S
     try:
-        if not entries or archived(path).parent.stat().st_mtime < oldest:
+        if not entries or folder.stat().st_mtime < oldest:
             return set()
     except FileNotFoundError:
         return set()
+    except OSError as error:
+        raise StorageFailed(f"look at {str(folder)!r}", error.strerror or str(error)) from error
     return {entry.id for entry in entries} & {entry.id for entry in _decode_archive(path, since=oldest)}
 
 

@@ -235,6 +235,18 @@ def test_an_orchestrator_makes_an_agent_that_takes_a_turn(real: Fleet) -> None:
     assert entry["body"] == "welcome"
 
 
+def test_what_its_own_gh_calls_write_is_recorded(real: Fleet, model: ModelStandin) -> None:
+    real.run("new-agent", "coder")
+    real.edit("agents/coder/config.json", _let_bash_run)
+    real.run("start", "coder")
+    url = "https://github.com/acme/WMS/issues/41#issuecomment-9"
+    command = f"gh() {{ echo {url}; }}; gh issue comment 41 --body done"
+    real.tell("coder", f"[[tool Bash {json.dumps({'command': command})}]]")
+    real.wait_for("coder", "handled")
+    lines = (real.root / "agents/coder/state/authored.jsonl").read_text().splitlines()
+    assert url in [json.loads(line).get("url") for line in lines]
+
+
 def test_our_server_is_refused_as_a_channel_by_the_rollout_flag_alone(real: Fleet, tmp_path: Path) -> None:
     debug = tmp_path / "debug.log"
     real.run("new-agent", "coder")

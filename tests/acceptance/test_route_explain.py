@@ -30,7 +30,8 @@ def test_a_url(scripted: Fleet) -> None:
         missed = scripted.json("route", "explain", f"https://github.com/acme/WMS/issues/{unseen.number}")
         scripted.run("route", "explain", "https://github.com/acme/WMS/issues/999", code=1)
     assert found["item"]["title"] == "It leaks"
-    assert found["recipients"] == [{"agent": "coder", "routes": [0]}]
+    assert found["recipients"] == [{"agent": "coder", "routes": [0], "item": "full", "notes": []}]
+    assert [(one["agent"], one["item"]) for one in found["held"]] == [("reviewer", True)]
     first, second, third = found["routes"]
     assert first["delivers"]
     assert second["failed"] == ["author: wanted 'mallory', is 'eve'"]
@@ -38,6 +39,73 @@ def test_a_url(scripted: Fleet) -> None:
     assert "owner" in third["trust"]
     assert missed["recipients"] == []
     assert [w["sees"] for w in missed["watches"]] == [False]
+
+
+@pytest.mark.needs("gh", "github-schema")
+def test_trust_is_told_text_by_text(scripted: Fleet) -> None:
+    routes = [
+        {"match": {"repo": "acme/*", "assignee": "coder-1"}, "to": ["coder"], "cooldown_s": 90},
+        {"match": {"body_contains": "try this"}, "to": ["coder"], "bots": ["ci[bot]"], "trust": "owner"},
+        {"match": {"label": "bug", "not": {"author": ["mallory", "eve"]}}, "to": ["coder"], "trust": "anyone"},
+    ]
+    scripted.edit("routes.json", lambda c: c.update({**GATE, "routes": routes}))
+    with github_standin() as github:
+        github.put("acme/WMS", "issues", 7, title="It leaks", body="x", labels=["bug"], author="mallory")
+        for login, association in (("may", "MEMBER"), ("mallory", "NONE"), ("eve", "NONE")):
+            github.associate("acme/WMS", login, association)
+        github.assign("acme/WMS", 7, "coder-1", actor="may")
+        for second, author in enumerate(("eve", "may", "ci[bot]")):
+            github.comment("acme/WMS", 7, "Try this", author=author, at=1_900_000_000 + second)
+        scripted.env.update(github.env)
+        url = "https://github.com/acme/WMS/issues/7"
+        found = scripted.json("route", "explain", url)
+        told = scripted.run("route", "explain", url).stdout
+    (getting,) = found["recipients"]
+    (held,) = found["held"]
+    vouched, by_bot, unmatched = found["routes"]
+    eve, may, bot = (one["id"] for one in vouched["notes"])
+    assert found["vouchers"] == ["may"]
+    assert getting == {"agent": "coder", "routes": [0, 1], "item": "vouched", "notes": [may, bot]}
+    assert (held["item"], held["notes"]) == (False, [eve])
+    assert (vouched["delivers"], vouched["item"], vouched["trust"]) == (True, "vouched", "'may' vouched for it")
+    assert (by_bot["delivers"], by_bot["item"]) == (True, "withheld")
+    assert unmatched["failed"] == ["not.author: wanted anything but 'mallory', 'eve', is 'mallory'"]
+    default = "collaborators wanted, the default of a public repository"
+    assert told.splitlines()[1:] == [
+        "vouched for by: may",
+        "reaches: coder",
+        "watch bugs: sees it",
+        "route 0 (bugs) to coder: delivers",
+        "  item: goes through, but for commit message and names of checks and workflows: 'may' vouched for it",
+        f"  comment by eve: held back: 'eve' is stranger (NONE); {default}",
+        f"  comment by may: goes through: 'may' is member (MEMBER); {default}",
+        "  comment by ci[bot]: held back: 'ci[bot]' is a bot, and not named in bots",
+        "  cooldown: 90 s per item",
+        "route 1 (bugs) to coder: delivers",
+        "  item: held back: 'mallory' is stranger (NONE); owner wanted;"
+        " that 'may' vouched for it does not count on this route",
+        "  comment by eve: held back: 'eve' is stranger (NONE); owner wanted",
+        "  comment by may: held back: 'may' is member (MEMBER); owner wanted",
+        "  comment by ci[bot]: goes through: 'ci[bot]' is a bot that is named",
+        "route 2 (bugs) to coder: does not match: not.author: wanted anything but 'mallory', 'eve', is 'mallory'",
+    ]
+
+
+def test_show_prints_every_key(scripted: Fleet) -> None:
+    route = {
+        "match": {"watch": "bugs", "label": ["a", "b"], "draft": False, "not": {"author": "eve"}},
+        "to": ["coder"],
+        "trust": ["ann"],
+        "bots": ["ci[bot]"],
+        "priority": 7,
+        "cooldown_s": 90,
+    }
+    scripted.edit("routes.json", lambda c: c.update({**GATE, "routes": [route]}))
+    assert scripted.json("route", "show")["routes"] == [route]
+    line = scripted.run("route").stdout.splitlines()[-1]
+    assert line.split() == [
+        "0", "watch=bugs", "label=a|b", "draft=false", "not.author=eve", "coder", "ann", "+ci[bot]", "7", "90s",
+    ]  # fmt: skip
 
 
 def test_a_saved_entry(scripted: Fleet) -> None:

@@ -175,7 +175,7 @@ def _told(agent: str, entry: Entry) -> Told:
     about = entry.metadata
     withheld = "item" in about.get("withheld", ())
     standing = "withheld" if withheld else "vouched" if "vouched_by" in about else "full"
-    facts = {name: tuple(about[name]) for name in FACTS if name in about}
+    facts = {name: tuple(sorted(one.replace("team/", "acme/") for one in about[name])) for name in FACTS if name in about}
     if about["kind"] == "pulls" and not withheld and about.get("why") != "gone":
         facts |= {name: (str(about[name]),) for name in ("head", "base", "branch", "draft")}
         if standing == "full":
@@ -214,6 +214,7 @@ class Telling:
     repos: dict[str, int]
     expected: Gathered
     looked_at: float = 0.0
+    caught_up: bool = False
 
     async def look(self, repos: Sequence[str]) -> None:
         """A round, which a fault may have ended early: only what was read is expected."""
@@ -222,7 +223,8 @@ class Telling:
         found = self.oracle.look(truth, {repo: self.repos[repo] for repo in read})
         self.expected.told += found.told
         self.expected.held += found.held
-        if set(read) >= self.repos.keys():
+        self.caught_up = set(read) >= self.repos.keys()
+        if self.caught_up:
             self.story.resting.clear()
             self.looked_at = self.github.do(self.github.state.now)
 
@@ -266,7 +268,7 @@ class Telling:
             story.moment = now if quick else None
         story.swept = lambda thing: not quick and self.oracle.sees(thing.node_id)
         story.settled = lambda thing: thing.updated < self.looked_at - 5.0
-        for _ in range(rng.choice([0, 1, 2, 3, 5, 8])):
+        for _ in range(rng.choice([0, 2, 5, 10, 20, 30]) * len(self.repos) // 4):
             story.act()
         pulls, issues = story.things("pulls"), story.things("issues")
         if rng.random() < 0.08 and pulls and issues:
@@ -320,30 +322,28 @@ async def _tell(github: GitHubStandin, folder: Path, rng: random.Random, *, repo
     for index in range(repositories):
         repo = f"acme/repo{index}"
         telling.repos[repo] = story.begin(repo, items=rng.randint(0, 30), at=began, private=rng.random() < 0.25)
-        for _ in range(rng.choice([1, 2, 4])):
+        for _ in range(rng.choice([2, 3, 4])):
             telling.add_watch(repo)
     telling.gate()
     reader.start()
     await telling.look(list(telling.repos))
     for number in range(rounds):
-        quick = rng.random() < 0.4
+        quick = rng.random() < 0.4 and telling.caught_up
         telling.happen(quick)
-        if not quick:
-            reader.pass_time(LONG_S + rng.random() * 3600)
-        if rng.random() < 0.2:
-            kind = rng.choice(FAULTS)
-            github.fault(kind, times=1, after=rng.randrange(4), retry_after=1)
         if rng.random() < 0.1:
             telling.add_watch(rng.choice(list(telling.repos)))
             telling.gate()
             reader.restart()
         elif rng.random() < 0.1:
             reader.restart()
+        if not quick:
+            reader.pass_time(LONG_S + rng.random() * 3600)
+        if rng.random() < 0.2:
+            kind = rng.choice(FAULTS)
+            github.fault(kind, times=1, after=rng.randrange(4), retry_after=1)
         for _ in range(2):
-            some = (
-                list(telling.repos) if rng.random() < 0.7 else rng.sample(list(telling.repos), len(telling.repos) // 2)
-            )
-            await telling.look(some)
+            repos = list(telling.repos)
+            await telling.look(repos if rng.random() < 0.7 else rng.sample(repos, len(repos) // 2))
         github.heal()
         if rng.random() < 0.1:
             reader.deliver(settle=False)

@@ -97,7 +97,8 @@ def test_the_quickstart_of_the_contract(root: Path) -> None:
         ("shop-assigned", "issues", 240),
         ("x-assigned", "issues", 240),
     ]
-    assert gate["routes"][0] == {"match": {"watch": "wms-assigned"}, "to": ["wms-coder"], "trust": None}
+    trusting = {"trust": None, "bots": [], "priority": 0, "cooldown_s": 0}
+    assert gate["routes"][0] == {"match": {"watch": "wms-assigned"}, "to": ["wms-coder"], **trusting}
     assert "watch=wms-assigned" in fleet(root, "route").stdout
 
 

@@ -21,6 +21,8 @@ NEEDED = {"anyone": 0, "contributors": 1, "collaborators": 2, "members": 3, "own
 VOUCHING = ("LabeledEvent", "AssignedEvent", "ReviewRequestedEvent")
 # GitHub shows the last sixty events of an item's timeline to whoever asks once.
 SHOWN = 60
+# The id of a note, its verdict, its words, and when it was written or last edited.
+NoteVersion = tuple[str, str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class Oracle:
         self.levels: dict[str, Sequence[Level]] = {}
         # Which items were looked at, and which versions of notes: a version is told once.
         self._known: set[str] = set()
-        self._versions: dict[str, set[tuple[str, Said]]] = {}
+        self._versions: dict[str, set[NoteVersion]] = {}
         self._told: set[tuple[object, ...]] = set()
 
     def watch(self, watched: Sequence[Watched], levels: Mapping[str, Sequence[Level]]) -> None:
@@ -135,7 +137,7 @@ class Oracle:
             before = self._seen.get(key)
             if before is not None and before != now:
                 self._known.add(key)
-            self._versions.setdefault(key, set()).update(now.notes.items())
+            self._versions.setdefault(key, set()).update(_note_versions(now))
         self._seen |= looked
         for key in gone:
             self._seen.pop(key, None)
@@ -202,7 +204,7 @@ class Oracle:
         notes = {
             note_id: said
             for note_id, said in now.notes.items()
-            if before.notes.get(note_id) != said and (note_id, said) not in seen
+            if (note_id, said.state, said.body, said.at) not in seen
         }
         asked = {act.name for act in acts if act.type == "ReviewRequestedEvent" and act.at > before.updated}
         facts = {
@@ -253,8 +255,9 @@ class Oracle:
     ) -> None:
         found = found or Difference(names=frozenset())
         vouchers = set() if why == "gone" else _vouchers(item)
+        version_of_item = (*_version(item), frozenset(self._versions.get(item.node_id, set()) | _note_versions(item)))
         for level in self.levels.get(watched.watch.name, ()):
-            version = (level.agent, *_version(item), frozenset(self._versions.get(item.node_id, ())), why == "gone")
+            version = (level.agent, version_of_item, why == "gone")
             if version in self._told:
                 continue
             standing = _standing(level, item, vouchers)
@@ -293,6 +296,10 @@ def _of_notes(notes: Mapping[str, Said]) -> set[str]:
 
 def _any(checks: Mapping[str, Checked], states: Collection[str]) -> bool:
     return any(one.state in states for one in checks.values())
+
+
+def _note_versions(item: Truth) -> set[NoteVersion]:
+    return {(key, said.state, said.body, said.at) for key, said in item.notes.items()}
 
 
 def _version(item: Truth) -> tuple[object, ...]:

@@ -108,7 +108,7 @@ def test_fleet_json(tmp_path: Path, fleet: object, fault: str) -> None:
         ({"routes": [{"match": {"repo": "*/WMS"}, "to": ["a"]}]}, "routes.json: routes[0].match.repo: must be a repository as OWNER/NAME, or HOST/OWNER/NAME away from github.com; a * may stand in NAME"),  # noqa: E501
         ({"routes": [{"match": {"not": {}}, "to": ["a"]}]}, "routes.json: routes[0].match.not: is empty"),
         ({"routes": [{"match": {"not": {"lable": "x"}}, "to": ["a"]}]}, "routes.json: routes[0].match.not: unknown key 'lable', did you mean 'label'?"),  # noqa: E501
-        ({"routes": [{"match": {"not": {"not": {}}}, "to": ["a"]}]}, "routes.json: routes[0].match.not: unknown key 'not'"),
+        ({"routes": [{"match": {"not": {"not": {}}}, "to": ["a"]}]}, "routes.json: routes[0].match.not: unknown key 'not'"),  # noqa: E501
         ('{"routes": [], "routes": []}', "routes.json: key 'routes' is given twice"),
     ],
 )  # fmt: skip

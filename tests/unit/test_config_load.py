@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from relayfleet.config.load import claimed_ports, load_agent, load_all, load_fleet
+from relayfleet.config.load import claimed_ports, load_agent, load_all, load_fleet, load_gate
 from relayfleet.config.schema import SCHEMA_NAMES, schema_of
 from relayfleet.model.agent import AgentSpec, Claude, Credential, Delivery, Endpoint, Runtime
 from relayfleet.model.fleet import FleetConfig, Gateway, Host
 from relayfleet.model.layout import FleetLayout
 from relayfleet.model.names import AgentName
-from relayfleet.model.route import Match, Route
+from relayfleet.model.route import Keys, Match, Route
 from relayfleet.wire.launch import decode_launch, encode_launch
 
 ROUTES = """
@@ -79,6 +79,31 @@ def test_the_examples_of_the_contract(tmp_path: Path) -> None:
         "sshkey": Credential(from_file="~/.ssh/id_ed25519", as_file="~/.ssh/id_ed25519", mode="0600"),
     }
     assert (wms_coder.fleet, wms_coder.fleet_id) == ("my-fleet", "0123456789ab")
+
+
+def test_every_key_of_a_route_arrives(tmp_path: Path) -> None:
+    layout = fleet_of(tmp_path, {})
+    keys = {"watch": "w", "label": ["bug", "x"], "draft": False, "branch": "release/*", "not": {"author": ["eve"]}}
+    route = {
+        "match": keys,
+        "to": ["a", "b", "a"],
+        "trust": ["ann"],
+        "bots": ["ci[bot]"],
+        "priority": -3,
+        "cooldown_s": 90,
+    }
+    layout.routes_json.write_text(json.dumps({"routes": [route, {"match": {"label": None}, "to": ["a"]}]}))
+    assert load_gate(layout).routes == (
+        Route(
+            match=Match(watch="w", label=("bug", "x"), draft=False, branch="release/*", not_=Keys(author=("eve",))),
+            to=("a", "b"),
+            trust=("ann",),
+            bots=("ci[bot]",),
+            priority=-3,
+            cooldown_s=90,
+        ),
+        Route(match=Match(), to=("a",)),
+    )
 
 
 def test_the_least_that_an_agent_can_be(tmp_path: Path) -> None:

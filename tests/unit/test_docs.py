@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -163,3 +164,25 @@ async def test_the_plugin_of_the_page_works(tmp_path: Path) -> None:
     entry = decode_entry(agent.inbox.read_bytes().splitlines()[0])
     assert entry is not None
     assert (entry.source, entry.body) == ("stock", "There are no nuts left.")
+
+
+def _actions() -> set[str]:
+    """The first argument of every call of a log, `<state>` standing for what is filled in."""
+    found = set()
+    for path in (CHECKOUT / "relayfleet").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and re.search(
+                r"(?:^|[._])log\.(debug|info|warning|error)$", ast.unparse(node.func)
+            ):
+                found.add(re.sub(r"^f?'|'$", "", ast.unparse(node.args[0])))
+    return found
+
+
+def test_every_action_of_the_logs_is_listed() -> None:
+    text = (CHECKOUT / "docs" / "operations.md").read_text(encoding="utf-8")
+    table = text.partition("### Actions")[2].partition("\n## ")[0]
+    listed = set(
+        re.findall(r"`([a-z]+\.[a-z_]+)`", "\n".join(row.split("|")[1] for row in re.findall(r"^\| `.*", table, re.M)))
+    )
+    receipts = {f"entry.{state}" for state in ENTRY_STATES if state != "queued"}
+    assert _actions() - {"entry.{effect.state}"} | receipts == listed

@@ -21,7 +21,7 @@ def receipts(name: str, *states: Observed, attempt: int = 1) -> list[Receipt]:
     return [Receipt(id=EntryId(name), state=state, ts=1.0, attempt=attempt) for state in states]
 
 
-def test_what_an_earlier_runner_offered_comes_first() -> None:
+def test_what_is_left_of_an_earlier_runner_and_its_priority() -> None:
     held = Entries()
     written = [
         *receipts("done", "offered", "seen", "handled"),
@@ -29,12 +29,15 @@ def test_what_an_earlier_runner_offered_comes_first() -> None:
         *receipts("unseen", "offered", attempt=2),
         *receipts("in-turn", "offered", "seen"),
     ]
-    found = held.restore([entry(n) for n in ("done", "new", "given-up", "unseen", "in-turn")], written)
+    urgent = Entry(id=EntryId("new"), ts=1.0, source="github", body="", metadata={"priority": 5})
+    odd = Entry(id=EntryId("odd"), ts=1.0, source="github", body="", metadata={"priority": "high"})
+    found = held.restore([entry("done"), urgent, entry("given-up"), entry("unseen"), entry("in-turn")], written)
     assert found == (
+        Pending(id=EntryId("new"), priority=5),
         Pending(id=EntryId("unseen"), attempts=2),
         Pending(id=EntryId("in-turn"), attempts=1, repeat=True),
-        Pending(id=EntryId("new")),
     )
+    assert Entries().add([odd]) == (Pending(id=EntryId("odd")),)
     assert held.counts == Counter(handled=1, queued=1, failed=1, offered=1, seen=1)
 
 

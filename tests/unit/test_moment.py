@@ -18,7 +18,7 @@ def test_durations(duration: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("duration", ["", "2", "h", "2 h", "-2h", "2H", "1e9h", "٢h", "2h30m", "9999999999s"])
 def test_what_is_no_duration(duration: str) -> None:
-    with pytest.raises(UsageError, match="cannot look: .* is no duration") as caught:
+    with pytest.raises(UsageError, match=r"cannot look: .* is no duration") as caught:
         seconds_of(duration, doing="look")
     assert "--since 2h" in caught.value.hint
 

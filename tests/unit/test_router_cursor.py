@@ -1,9 +1,10 @@
-"""The router's durable memory."""
+"""What is particular to router.db; what every cursor promises is in tests/contract/test_cursor.py."""
 
 from __future__ import annotations
 
-import json
 import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,109 +12,132 @@ import pytest
 from relayfleet.errors import FleetError, StorageFailed
 from relayfleet.model.entry import Entry
 from relayfleet.model.names import EntryId
-from relayfleet.model.watch import Progress
-from relayfleet.ports.cursor import Held, Member, Owed, WatchChange
-from relayfleet.store.cursor import KEEP_SETTLED_S, SqliteCursor
+from relayfleet.model.snapshot import Snapshot, snapshot_of
+from relayfleet.model.watch import Feed, Progress
+from relayfleet.ports.cursor import Batch, FeedChange, FreshWatch, Owed
+from relayfleet.store.router_db.cursor import KEEP_SETTLED_S, KEEP_STRAYS_S, KEEP_TEXTS_S, SqliteCursor
+from relayfleet.testing import a_report
 
-PROGRESS = Progress(mark="2026-01-01T00:00:00Z", etags={"p": 'W/"1"'}, open_runs=(3, 2))
-
-
-def change(*numbers: int, fresh: bool = False, left: tuple[str, ...] = (), watch: str = "w") -> WatchChange:
-    members = tuple(Member(node_id=f"I_{n}", number=n, content=f"c{n}", updated_at="t") for n in numbers)
-    return WatchChange(watch=watch, fingerprint="f", progress=PROGRESS, fresh=fresh, entered=members, left=left)
-
-
-def owed(agent: str, key: str, entry_id: str, body: str = "text") -> Owed:
-    entry = Entry(id=EntryId(entry_id), ts=1.0, source="github", body=body, metadata={"number": 1})
-    return Owed(agent=agent, key=key, entry=entry)
-
-
-def held(key: str) -> Held:
-    return Held(
-        key=key,
-        watch="w",
-        repo="a/b",
-        kind="issues",
-        number=1,
-        author="eve",
-        association="NONE",
-        agents=("a",),
-        url="u",
-        reason="r",
-        at=5.0,
-    )
+FEED = Feed("github.com", "acme/wms", "items")
+PROGRESS = Progress(
+    mark="2026-01-01T00:00:00Z",
+    settled_at="2026-01-01T00:00:02Z",
+    count=2,
+    recent=("I_1",),
+    etags={"p": 'W/"1"'},
+    open_runs=(3, 2),
+)
 
 
-def test_everything_survives_being_opened_again(tmp_path: Path) -> None:
-    path = tmp_path / "router.db"
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "router.db"
+
+
+@pytest.fixture
+def cursor(path: Path) -> Iterator[SqliteCursor]:
+    opened = SqliteCursor(path)
+    yield opened
+    opened.close()
+
+
+def snapshot(number: int) -> Snapshot:
+    return snapshot_of(a_report(number, node_id=f"I_{number}", title="🦀\ud800", labels=("a", "b")))
+
+
+def change(*numbers: int) -> FeedChange:
+    fresh = FreshWatch(name="w", fingerprint="f", members=tuple(f"I_{number}" for number in numbers))
+    return FeedChange(feed=FEED, progress={"issues": PROGRESS}, snapshots=tuple(map(snapshot, numbers)), fresh=(fresh,))
+
+
+def owed(agent: str, name: str, *, body: str = "text") -> Owed:
+    entry = Entry(id=EntryId(name), ts=1.0, source="github", body=body, metadata={"number": 1})
+    return Owed(agent=agent, key=name, entry=entry, item="I_1")
+
+
+def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
+    with sqlite3.connect(path) as db:
+        found = db.execute(sql).fetchall()
+    db.close()
+    return found
+
+
+def test_everything_survives_being_opened_again(path: Path) -> None:
     cursor = SqliteCursor(path)
-    assert cursor.progress("w", "f") is None
-    cursor.commit([change(1, 2, fresh=True)], [owed("coder", "k1", "e1", "🦀\ud800")], [held("k2")], now=9.0)
+    cursor.commit(Batch(feeds=[change(1, 2)], owed=[owed("coder", "e1", body="🦀\ud800")]), now=9.0)
     cursor.close()
     assert path.stat().st_mode & 0o777 == 0o600
 
     again = SqliteCursor(path)
-    assert again.progress("w", "f") == PROGRESS
-    assert again.progress("w", "another filter") is None
-    assert set(again.members("w", ["I_1", "I_2", "I_3"])) == {"I_1", "I_2"}
-    [one] = again.owed()
+    assert again.progress(FEED) == {"issues": PROGRESS}
+    assert again.watches() == {"w": "f"}
+    known = again.snapshots(["I_1", "I_2", "I_3"])
+    assert known["I_1"] == replace(snapshot(1), title=known["I_1"].title)
+    assert set(known) == {"I_1", "I_2"}
+    [one] = again.owed(now=10.0)
     assert (one.agent, one.entry.id, one.entry.body) == ("coder", "e1", "🦀?")
-    assert again.held() == (held("k2"),)
-    counts = again.counts()
-    assert (counts.items, counts.owed, counts.held, counts.committed_at) == ({"w": 2}, 1, 1, 9.0)
-    json.dumps(again.export())
+    assert again.counts().committed_at == 9.0
     again.close()
 
 
-def test_an_agent_gets_a_key_once_for_ever(tmp_path: Path) -> None:
-    cursor = SqliteCursor(tmp_path / "router.db")
-    both = [owed("a", "k", "e1"), owed("a", "k", "e2"), owed("b", "k", "e3")]
-    assert [one.entry.id for one in cursor.commit([], both, [], now=1.0)] == ["e1", "e3"]
-    cursor.settle([EntryId("e1")], now=2.0)
-    assert cursor.commit([], [owed("a", "k", "e4")], [], now=3.0) == ()
-    assert [one.agent for one in cursor.owed()] == ["b"]
-    assert cursor.owed(besides=["b"]) == []
-    cursor.close()
-
-
-def test_a_round_is_recorded_whole_or_not_at_all(tmp_path: Path) -> None:
-    cursor = SqliteCursor(tmp_path / "router.db")
-    cursor.commit([], [owed("a", "k", "same")], [], now=1.0)
+def test_a_round_is_recorded_whole_or_not_at_all(cursor: SqliteCursor) -> None:
     with pytest.raises(AttributeError):
-        cursor.commit([change(1)], [owed("b", "k", "e2"), None], [], now=2.0)  # type: ignore[list-item]
-    assert cursor.progress("w", "f") is None
-    assert [one.agent for one in cursor.owed()] == ["a"]
+        cursor.commit(Batch(feeds=[change(1)], owed=[owed("a", "e1"), None]), now=2.0)  # type: ignore[list-item]
+    assert cursor.progress(FEED) == {} and cursor.watches() == {}
+    assert list(cursor.owed(now=3.0)) == []
+    cursor.commit(Batch(owed=[owed("a", "e1")]), now=4.0)
+    assert len(cursor.owed(now=4.0)) == 1
+
+
+def test_what_somebody_damaged_is_passed_over(cursor: SqliteCursor, path: Path) -> None:
+    cursor.commit(Batch(owed=[owed("a", "e1"), owed("a", "e2")]), now=1.0)
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE deliveries SET entry = '{' WHERE entry_id = 'e1'")
+    db.close()
+    assert [one.entry.id for one in cursor.owed(now=2.0)] == ["e2"]
+
+
+def test_another_process_may_write_at_the_same_time(cursor: SqliteCursor, path: Path) -> None:
+    other = SqliteCursor(path)
+    cursor.commit(Batch(owed=[owed("a", "e1")]), now=1.0)
+    other.commit(Batch(owed=[owed("a", "e2"), owed("a", "e1")]), now=2.0)
+    other.close()
+    assert [one.entry.id for one in cursor.owed(now=3.0)] == ["e1", "e2"]
+
+
+def test_what_was_delivered_is_forgotten_in_steps_and_within_bounds(path: Path) -> None:
+    cursor = SqliteCursor(path, keep_settled_rows=3)
+    names = [f"e{number}" for number in range(10)]
+    cursor.commit(Batch(owed=[owed("a", name) for name in names]), now=1.0)
+    cursor.settle([EntryId(name) for name in names[1:]], now=1.0)
+    kept = "SELECT key FROM deliveries ORDER BY id"
+    cursor.prune(now=2.0)
+    assert [key for (key,) in rows(path, kept)] == ["e0", "e7", "e8", "e9"]
+    # First the texts, then the keys; what is owed stays, whatever its age.
+    cursor.prune(now=2.0 + KEEP_TEXTS_S)
+    assert [key for (key,) in rows(path, kept)] == ["e0", "e7", "e8", "e9"]
+    assert rows(path, "SELECT key FROM deliveries WHERE entry != ''") == [("e0",)]
+    assert list(cursor.commit(Batch(owed=[owed("a", "e9")]), now=3.0)) == []
+    cursor.prune(now=2.0 + KEEP_SETTLED_S)
+    assert [key for (key,) in rows(path, kept)] == ["e0"]
+    assert [one.entry.id for one in cursor.owed(now=4.0)] == ["e0"]
     cursor.close()
 
 
-def test_members_come_and_go_and_a_fresh_look_replaces_them(tmp_path: Path) -> None:
-    cursor = SqliteCursor(tmp_path / "router.db")
-    cursor.commit([change(1, 2)], [], [], now=1.0)
-    cursor.commit([change(3, left=("I_1",))], [], [], now=2.0)
-    assert set(cursor.members("w", ["I_1", "I_2", "I_3"])) == {"I_2", "I_3"}
-    cursor.commit([change(9, fresh=True)], [], [], now=3.0)
-    assert set(cursor.members("w", [f"I_{n}" for n in range(2000)])) == {"I_9"}
-    cursor.close()
+def test_an_item_in_no_view_is_remembered_for_a_while(cursor: SqliteCursor) -> None:
+    cursor.commit(Batch(feeds=[change(1, 2)]), now=1.0)
+    cursor.commit(Batch(feeds=[FeedChange(feed=FEED, progress={"issues": PROGRESS}, left=(("w", "I_1"),))]), now=2.0)
+    cursor.prune(now=KEEP_STRAYS_S)
+    assert set(cursor.snapshots(["I_1", "I_2"])) == {"I_1", "I_2"}
+    cursor.prune(now=KEEP_STRAYS_S + 2.0)
+    assert set(cursor.snapshots(["I_1", "I_2"])) == {"I_2"}
 
 
-def test_pruning_is_bounded_and_spares_what_is_owed(tmp_path: Path) -> None:
-    cursor = SqliteCursor(tmp_path / "router.db", keep_settled_rows=3)
-    cursor.commit([change(1), change(1, watch="old")], [owed("a", f"k{n}", f"e{n}") for n in range(10)], [], now=1.0)
-    cursor.settle([EntryId(f"e{n}") for n in range(1, 10)], now=1.0)
-    cursor.prune(watches=["w"], now=2.0)
-    assert [row["key"] for row in cursor.export()["deliveries"]] == ["k0", "k7", "k8", "k9"]
-    assert set(cursor.counts().items) == {"w"}
-    cursor.prune(watches=["w"], now=2.0 + KEEP_SETTLED_S)
-    assert [row["key"] for row in cursor.export()["deliveries"]] == ["k0"]
-    cursor.close()
-
-
-def test_what_cannot_be_opened_says_why(tmp_path: Path) -> None:
-    path = tmp_path / "router.db"
+def test_what_cannot_be_opened_says_why(tmp_path: Path, path: Path) -> None:
     db = sqlite3.connect(path)
     db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(FleetError, match="newer relayfleet"):
+    with pytest.raises(FleetError, match="it has format 99"):
         SqliteCursor(path)
     path.write_bytes(b"not a database" * 100)
     with pytest.raises(StorageFailed):

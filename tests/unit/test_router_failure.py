@@ -12,7 +12,7 @@ from relayfleet.ports.source import Failure
 from relayfleet.sources.github.answer import parse_answer
 from relayfleet.sources.github.call import Caller, Replies
 from relayfleet.sources.github.failure import failure_of, failure_of_graphql
-from relayfleet.sources.github.query import compose, details, probe, search
+from relayfleet.sources.github.query import compose, details, probe, probe_page, search, single
 from relayfleet.testing import ScriptedGh
 
 NOW = 1_700_000_000.0
@@ -106,11 +106,12 @@ def test_failures_inside_a_graphql_answer() -> None:
 
 def test_no_string_is_pasted_into_a_query() -> None:
     evil = 'acme/x") { id } }'
-    query = compose([probe(evil, "issues", after='"'), search(evil), details([evil])])
+    questions = [probe(evil, ["issues"]), probe_page(evil, "pulls", '"'), search(evil, "issues", whole=True)]
+    query = compose([*questions, details([evil]), single(evil, 7)])
     assert evil not in query.text and '"' not in query.text
-    assert query.aliases == ("a0", "a1", "a2")
-    assert query.variables["v1_0"] == evil
-    many = compose([probe(f"acme/repo{index}", "pulls") for index in range(12)])
+    assert query.aliases == ("a0", "a1", "a2", "a3", "a4")
+    assert query.variables["v2_0"] == evil
+    many = compose([probe(f"acme/repo{index}", ["pulls"]) for index in range(12)])
     assert many.variables["v11_1"] == "repo11"
     assert "$v11_0, name: $v11_1" in many.text
 
@@ -121,7 +122,7 @@ async def test_one_bad_alias_does_not_spoil_the_others() -> None:
         "errors": [{"type": "NOT_FOUND", "path": ["a0"], "message": "m"}],
     }
     gh = ScriptedGh(lambda args, stdin: GhAnswer(code=1, stdout=printed(200, body), stderr=b"gh: m"))
-    replies = await Caller(gh, lambda: NOW).ask([probe("a/b", "issues"), probe("c/d", "issues")])
+    replies = await Caller(gh, lambda: NOW).ask([probe("a/b", ["issues"]), probe("c/d", ["issues"])], "probe")
     assert isinstance(replies, Replies)
     assert replies.data == [None, {"login": "me"}]
     [(args, stdin)] = gh.calls

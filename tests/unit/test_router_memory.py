@@ -251,7 +251,7 @@ def full() -> Batch:
     owed = owed_of(event, not_before=NOW)
     change = FeedChange(
         feed=FEED,
-        progress={"issues": Progress(mark="2026-01-01T00:00:00Z", read_at="2026-01-01T00:01:00Z", count=1)},
+        progress={"issues": Progress(mark="2026-01-01T00:00:00Z", count=1)},
         snapshots=(snapshot_of(Report(item=event.item)),),
         fresh=(
             FreshWatch(name="w", fingerprint="f", members=("I_1", "I_2")),

@@ -76,13 +76,17 @@ def made(*, bypass: bool = False) -> dict[str, Any]:
     )
 
 
-def test_every_hook_that_makes_a_receipt_is_posted_with_the_token() -> None:
+def test_every_hook_is_posted_with_the_token() -> None:
     hooks = made()["hooks"]
-    assert set(hooks) == {"UserPromptSubmit", "Stop", "StopFailure"}
+    assert set(hooks) == {"UserPromptSubmit", "Stop", "StopFailure", "PostToolUse"}
     for groups in hooks.values():
         ((hook,),) = (group["hooks"] for group in groups)
         assert (hook["type"], hook["url"]) == ("http", "http://127.0.0.1:8750/hooks")
         assert hook["headers"] == {"Authorization": "Bearer token"}
+
+
+def test_of_its_tools_only_the_shell_is_listened_to() -> None:
+    assert [group.get("matcher") for group in made()["hooks"]["PostToolUse"]] == ["Bash"]
 
 
 def test_its_own_tools_and_long_texts_need_no_permission_and_nothing_else() -> None:

@@ -77,6 +77,19 @@ def test_one_entry_after_the_other() -> None:
     assert play(Stopped("p2")) == ["handled b 1"]
 
 
+def test_what_was_offered_before_comes_first_then_the_higher_priority_then_the_older() -> None:
+    pending = (
+        Pending(id=EntryId("low"), priority=-1),
+        Pending(id=EntryId("old")),
+        Pending(id=EntryId("urgent"), priority=5),
+        Pending(id=EntryId("young")),
+        Pending(id=EntryId("unseen"), attempts=1),
+    )
+    state, _ = step(State(), Arrived(pending[:2]), now=0.0)
+    state, _ = step(state, Arrived(pending[2:]), now=0.0)
+    assert [one.id for one in state.queue] == ["unseen", "urgent", "old", "young", "low"]
+
+
 def test_nothing_is_offered_before_the_session_is_idle_and_joined() -> None:
     play = Play(ready=False)
     assert play.arrive(A) == []

@@ -22,13 +22,20 @@ class TokenGh:
     five minutes old, and at once when GitHub refuses it."""
 
     def __init__(
-        self, command: Sequence[str], env: Mapping[str, str], *, host: str, fetch: Callable[[], bytes]
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        *,
+        host: str,
+        fetch: Callable[[], bytes],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`fetch` gives the token, and may take its time. It raises FleetError."""
         self._command = tuple(command)
         self._env = {name: value for name, value in env.items() if name not in _TOKENS}
         self._host = host
         self._fetch = fetch
+        self._monotonic = monotonic
         self._lock = asyncio.Lock()
         self._token = ""
         self._fetched_at = 0.0
@@ -48,9 +55,9 @@ class TokenGh:
     async def _current(self, *, besides: str) -> str:
         """The token; fetched anew when it is old, or is the one that was refused."""
         async with self._lock:
-            if not self._token or self._token == besides or time.monotonic() - self._fetched_at >= KEEP_S:
+            if not self._token or self._token == besides or self._monotonic() - self._fetched_at >= KEEP_S:
                 self._token = self._read(await asyncio.to_thread(self._fetch))
-                self._fetched_at = time.monotonic()
+                self._fetched_at = self._monotonic()
             return self._token
 
     def _read(self, fetched: bytes) -> str:

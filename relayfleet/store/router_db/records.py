@@ -13,7 +13,13 @@ from relayfleet.ports.cursor import Held, HeldFor
 
 _SNAPSHOT = {one.name for one in fields(Snapshot)}
 _DEFAULTS = {one.name: one.default for one in fields(Snapshot) if one.default is not MISSING} | {"checks": {}}
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+
+
+def _encode(record: Any) -> str:
+    """Lone surrogates become `?`: they have no UTF-8 form."""
+    text = _to_json(record)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def encode_snapshot(snapshot: Snapshot) -> str:
