@@ -35,11 +35,12 @@ def run(ctx: Context, *, all: bool) -> int:
     if ctx.json:
         emit_json({"version": 1, "router": router})
     else:
-        _show(router, now=time.time(), everything=all)
+        show(router, now=time.time(), everything=all)
     return 0 if router["state"] == "running" else 1
 
 
-def _show(router: _Record, *, now: float, everything: bool) -> None:
+def show(router: _Record, *, now: float, everything: bool) -> None:
+    """For people. `router` is as with --json; `now` in seconds, UTC."""
     age = router["cursor_age_s"]
     pid = f" (pid {router['pid']})" if router["pid"] else ""
     emit(f"router: {router['state']}{pid}" + (f", last record {_span(age)} ago" if age is not None else ""))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from relayfleet.model.item import FAILING, RUNNING, Act, Check, Item, Note, Report
+from relayfleet.model.item import FAILING, PASSING, Act, Check, Item, Note, Report
 from relayfleet.model.snapshot import Snapshot, checks_of, content_of, is_new, rewound, text_hash
 
 EventName = Literal[
@@ -161,10 +161,13 @@ def _failing(item: Item, known: Snapshot) -> tuple[Check, ...]:
 
 
 def _passed(item: Item, known: Snapshot) -> bool:
-    """All checks have ended well, and not all of them just so before."""
-    if not item.checks or any(check.state in FAILING or check.state in RUNNING for check in item.checks):
+    """All checks have ended well, and before that they had not."""
+    if not item.checks or any(check.state not in PASSING for check in item.checks):
         return False
-    return known.checks != checks_of(item) if known.whole else any(_is_news(check, known) for check in item.checks)
+    if not known.whole:
+        return any(_is_news(check, known) for check in item.checks)
+    before = [state.partition("@")[0] for state in known.checks.values()]
+    return known.head != item.head or not before or any(state not in PASSING for state in before)
 
 
 def _is_news(check: Check, known: Snapshot) -> bool:

@@ -80,7 +80,7 @@ def decode_event(record: Mapping[str, Any]) -> Event:
             item=_item(given),
             key=str(about.get("key") or ""),
             watched_repo=str(about.get("watched_repo", "")),
-            changes=_changes(changes) if isinstance(changes, Mapping) else NOTHING,
+            changes=_changes(changes) if isinstance(changes, Mapping) else _told(about),
             why=why if why in get_args(Why) else "",
             vouchers=tuple(map(str, about.get("vouchers") or ())),
         )
@@ -94,6 +94,27 @@ def _item(given: Mapping[str, Any]) -> Item:
     values["checks"] = tuple(Check(**check) for check in values.get("checks") or ())
     values.setdefault("private", False)
     return Item(**values)
+
+
+def _told(about: Mapping[str, Any]) -> Changes:
+    """What the metadata of an entry tells of the changes; a note's address takes the place of its node id."""
+    notes = tuple(
+        Note(
+            kind=note["kind"],
+            node_id=note["url"],
+            url=note["url"],
+            author=note["author"],
+            bot=note["author"].endswith("[bot]"),
+            association=note["association"],
+            body=note["body"],
+            created_at=note["created_at"],
+            updated_at=note.get("updated_at", note["created_at"]),
+            state=note.get("state", ""),
+        )
+        for note in about.get("notes") or ()
+    )
+    names = frozenset(name for name in about.get("names") or () if name in EVENT_NAMES)
+    return Changes(names=names - {"matched", "left"}, notes=notes) if notes else NOTHING
 
 
 def _changes(given: Mapping[str, Any]) -> Changes:

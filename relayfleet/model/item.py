@@ -20,6 +20,7 @@ ActKind = Literal[
 GHOST = "ghost"
 GITHUB = "github.com"
 FAILING = frozenset({"failure", "timed_out", "startup_failure", "action_required", "error"})
+PASSING = frozenset({"success", "neutral", "skipped"})
 RUNNING = frozenset({"queued", "in_progress", "waiting", "pending", "requested", "expected"})
 
 
@@ -42,7 +43,8 @@ class Item:
     with a trailing Z, by GitHub's clock; `edited_at` is when the body was last edited, empty when never. `state` is
     `open`, `closed`, `merged`, or a run's status. `workflow_file` is the last part of the workflow's path and `trigger`
     what set a run off (`push`, `pull_request` ...); both are empty for issues and pull requests. `reviewers` are the
-    logins and `team/<slug>`s whose review is asked for. `head_message` is the head commit's message.
+    logins and `team/<slug>`s whose review is asked for, `code_owners` those of them whom a CODEOWNERS file names.
+    `head_message` is the head commit's message.
     """
 
     repo: str
@@ -62,6 +64,7 @@ class Item:
     labels: tuple[str, ...] = ()
     assignees: tuple[str, ...] = ()
     reviewers: tuple[str, ...] = ()
+    code_owners: tuple[str, ...] = ()
     milestone: str = ""
     draft: bool = False
     base: str = ""

@@ -22,6 +22,10 @@ def vouchers_of(report: Report) -> tuple[str, ...]:
     found = {
         act.actor: None
         for act in report.acts
-        if act.kind in _VOUCHING and act.at > touched and act.actor.casefold() not in (GHOST, item.author.casefold())
+        if act.kind in _VOUCHING
+        and act.at > touched
+        and act.actor.casefold() not in (GHOST, item.author.casefold())
+        # Whoever pushes makes GitHub ask the code owners, in the name of who pushed.
+        and not (act.kind == "review_requested" and act.subject in item.code_owners)
     }
     return tuple(found)

@@ -44,8 +44,8 @@ class Progress:
 
     `mark` (issues, pulls): everything that GitHub updated up to this time was read after it had settled. For runs it is
     the creation time of the newest run that had settled. `settled_at` is GitHub's time at the last look, less what its
-    answers take to settle. `count` is how many items there were then, and `recent` the ids of those that were just made:
-    so a count that is smaller than it must be tells that something was deleted. `etags` are by URL path, and
+    answers take to settle. `count` is how many items there were then, and `recent` the ids of those that were just
+    made: so a count that is smaller than it must be tells that something was deleted. `etags` are by URL path, and
     `open_runs` ids of runs that had not ended.
     """
 

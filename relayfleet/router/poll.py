@@ -22,6 +22,7 @@ from relayfleet.ports.authorship import Authorship
 from relayfleet.ports.cursor import Batch, Breaker, Cooldown, Cursor, Decision, FeedChange, Held, HeldFor, Owed
 from relayfleet.ports.log import Log
 from relayfleet.ports.source import Failure, Listing, Look, Round, Search, Sight, Source
+from relayfleet.router.cooldown import cool
 from relayfleet.router.detect import Detection, View, detect
 from relayfleet.router.entry import entry_of
 from relayfleet.router.loops import Causes, besides_own, causes_of, step_breaker
@@ -67,13 +68,15 @@ class _Feed:
 
 @dataclass(slots=True)
 class _Outcome:
-    """What the events of a round come to, while it is worked out. What was decided within the round counts already."""
+    """What the events of a round come to, while it is worked out. What was decided within the round counts already.
+    `moments` are when entries may go, by route and key."""
 
     owed: list[Owed] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     cooldowns: dict[tuple[str, str], Cooldown] = field(default_factory=dict)
     breakers: dict[tuple[str, str], Breaker] = field(default_factory=dict)
+    moments: dict[tuple[str, str], float] = field(default_factory=dict)
 
 
 class Poller:
@@ -284,8 +287,7 @@ class Poller:
         notes: list[str] = [] if verdict.recipients or held else ["no route matches"]
         for recipient in verdict.recipients:
             told = besides_own(event, recipient.agent, self._authorship, viewer=viewer, now=now)
-            kept = {note.node_id for note in told.changes.notes} if told else set()
-            mine = replace(recipient, notes=tuple(note for note in recipient.notes if note in kept))
+            mine = _besides(recipient, told)
             if told is None or (mine.item == "withheld" and not mine.notes):
                 notes.append(f"{recipient.agent} did it itself")
                 continue
@@ -364,24 +366,33 @@ class Poller:
                     )
                 continue
             passing.append(index)
-        return replace(recipient, routes=tuple(passing))
+        return recipient if len(passing) == len(recipient.routes) else replace(recipient, routes=tuple(passing))
 
     def _cool(self, recipient: Recipient, event: Event, outcome: _Outcome, *, now: float) -> float:
         """When the entry may go: once the first of its routes is not quiet about the item any more."""
-        moments: list[float] = []
-        for index in recipient.routes:
-            quiet_s = self._gate.routes[index].cooldown_s
-            if not quiet_s:
-                moments.append(0.0)
-                continue
-            place = (self._routes[index], event.item.node_id)
+        return min(self._cool_route(index, event, outcome, now=now) for index in recipient.routes)
+
+    def _cool_route(self, index: int, event: Event, outcome: _Outcome, *, now: float) -> float:
+        quiet_s = self._gate.routes[index].cooldown_s
+        if not quiet_s:
+            return 0.0
+        place = (self._routes[index], event.item.node_id)
+        # The same for every agent of the route, and for every watch that sees this.
+        told = (place[0], event.key)
+        if told not in outcome.moments:
             cooldown = outcome.cooldowns.get(place) or self._cooldowns.get(place)
-            # One that is further ahead was noted by a clock that was wrong.
-            until = cooldown.until if cooldown and now < cooldown.until <= now + quiet_s else 0.0
-            moments.append(until)
-            if not until:
-                outcome.cooldowns[place] = Cooldown(route=place[0], item=place[1], until=now + quiet_s)
-        return min(moments)
+            step = cool(cooldown.until if cooldown else 0.0, quiet_s=quiet_s, now=now)
+            outcome.moments[told] = step.moment
+            outcome.cooldowns[place] = Cooldown(route=place[0], item=place[1], until=step.until)
+        return outcome.moments[told]
+
+
+def _besides(recipient: Recipient, told: Event | None) -> Recipient:
+    """The recipient without the notes that the agent is not told of."""
+    if told is None or not recipient.notes:
+        return recipient
+    kept = {note.node_id for note in told.changes.notes}
+    return replace(recipient, notes=tuple(note for note in recipient.notes if note in kept))
 
 
 def _held_for(hold: Hold) -> HeldFor:

@@ -12,16 +12,17 @@ from relayfleet.model.writing import decode_writing
 from relayfleet.store.lines import LineReader
 
 # The files are looked at again when this much time has passed.
-_LOOK_S = 0.5
+LOOK_S = 0.5
 
 
 class FileAuthorship:
     """Implements ports.Authorship. Follows agents that come, go, write, and get another login."""
 
-    def __init__(self, layout: FleetLayout) -> None:
+    def __init__(self, layout: FleetLayout, *, look_s: float = LOOK_S) -> None:
         self._layout = layout
+        self._look_s = look_s
         self._agents: dict[str, _Writer] = {}
-        self._looked_at = -_LOOK_S
+        self._looked_at = -look_s
 
     def author(self, url: str, login: str) -> str:
         self._look()
@@ -40,7 +41,7 @@ class FileAuthorship:
 
     def _look(self) -> None:
         moment = time.monotonic()
-        if moment - self._looked_at < _LOOK_S:
+        if moment - self._looked_at < self._look_s:
             return
         self._looked_at = moment
         names = agent_names(self._layout)

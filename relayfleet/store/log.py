@@ -1,63 +1,86 @@
 """Structured logs: one JSON object per line, rotated and capped.
 
-Every line has `ts` (seconds, UTC), `level`, `action` (a stable name such as `router.polled`; programs may rely on it),
+Every line has `ts` (seconds, UTC), `level`, `action` (a stable name such as `router.event`; programs may rely on it),
 `message`, and whatever else was given. Values are data: nothing in them can forge a line.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-import logging
-import logging.handlers
+import os
+import threading
+import time
+import traceback
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from relayfleet.errors import StorageFailed
+from relayfleet.store.files import BINARY
+
 MAX_BYTES = 2 * 1024 * 1024
 KEEP = 3
-
-
-class _JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "ts": round(record.created, 3),
-            "level": record.levelname.lower(),
-            "action": getattr(record, "action", "log"),
-            "message": record.getMessage(),
-        }
-        line.update(getattr(record, "fields", {}))
-        if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=True, default=str)
+_to_json = json.JSONEncoder(ensure_ascii=True, default=str).encode
 
 
 class Log:
-    """`log.info("router.polled", "12 items", watch="wms")`."""
+    """`log.info("router.event", "12 items", watch="wms")`. A line that the disk refuses is lost: a log stops nobody."""
 
-    def __init__(self, logger: logging.Logger) -> None:
-        self._logger = logger
+    def __init__(self, path: Path) -> None:
+        """Raises StorageFailed."""
+        self._path = path
+        self._lock = threading.Lock()
+        self._torn = False
+        try:
+            self._open()
+        except OSError as error:
+            raise StorageFailed(f"open log {str(path)!r}", error.strerror or str(error)) from error
 
     def debug(self, action: str, message: str = "", **fields: object) -> None:
-        self._logger.debug(message, extra={"action": action, "fields": fields})
+        """Is not written."""
 
     def info(self, action: str, message: str = "", **fields: object) -> None:
-        self._logger.info(message, extra={"action": action, "fields": fields})
+        self._write("info", action, message, fields)
 
     def warning(self, action: str, message: str = "", **fields: object) -> None:
-        self._logger.warning(message, extra={"action": action, "fields": fields})
+        self._write("warning", action, message, fields)
 
     def error(self, action: str, message: str = "", *, trace: BaseException | None = None, **fields: object) -> None:
-        self._logger.error(message, exc_info=trace, extra={"action": action, "fields": fields})
+        if trace is not None:
+            fields["trace"] = "".join(traceback.format_exception(trace)).rstrip()
+        self._write("error", action, message, fields)
 
     def close(self) -> None:
-        for handler in self._logger.handlers:
-            handler.close()
+        self._file.close()
+
+    def _write(self, level: str, action: str, message: str, fields: dict[str, Any]) -> None:
+        record = {"ts": round(time.time(), 3), "level": level, "action": action, "message": message, **fields}
+        line = _to_json(record).encode() + b"\n"
+        # ValueError: the file could not be opened anew after the last rotation.
+        with self._lock, contextlib.suppress(OSError, ValueError):
+            if self._size + len(line) > MAX_BYTES:
+                self._rotate()
+            self._size += len(line)
+            self._torn = self._file.write(b"\n" + line if self._torn else line) != len(line) + self._torn
+
+    def _rotate(self) -> None:
+        self._file.close()
+        try:
+            for number in range(KEEP, 0, -1):
+                older = self._path.with_name(f"{self._path.name}.{number - 1}") if number > 1 else self._path
+                with contextlib.suppress(FileNotFoundError):
+                    older.replace(self._path.with_name(f"{self._path.name}.{number}"))
+        finally:
+            self._open()
+
+    def _open(self) -> None:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | BINARY
+        self._file = FileIO(os.open(self._path, flags, 0o600), "a")
+        self._size = os.fstat(self._file.fileno()).st_size
+        self._path.chmod(0o600)
 
 
 def open_log(path: Path) -> Log:
-    """A log that writes to `path` and keeps at most KEEP older files of MAX_BYTES beside it."""
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=KEEP, encoding="utf-8")
-    handler.setFormatter(_JsonLines())
-    path.chmod(0o600)
-    logger = logging.Logger(f"relayfleet.{path}", logging.INFO)
-    logger.addHandler(handler)
-    return Log(logger)
+    """A log that writes to `path` and keeps at most KEEP older files of MAX_BYTES beside it. Raises StorageFailed."""
+    return Log(path)

@@ -175,7 +175,9 @@ def _told(agent: str, entry: Entry) -> Told:
     about = entry.metadata
     withheld = "item" in about.get("withheld", ())
     standing = "withheld" if withheld else "vouched" if "vouched_by" in about else "full"
-    facts = {name: tuple(sorted(one.replace("team/", "acme/") for one in about[name])) for name in FACTS if name in about}
+    facts = {
+        name: tuple(sorted(one.replace("team/", "acme/") for one in about[name])) for name in FACTS if name in about
+    }
     if about["kind"] == "pulls" and not withheld and about.get("why") != "gone":
         facts |= {name: (str(about[name]),) for name in ("head", "base", "branch", "draft")}
         if standing == "full":
@@ -220,7 +222,7 @@ class Telling:
         """A round, which a fault may have ended early: only what was read is expected."""
         truth: Mapping[str, Truth] = self.github.do(lambda: truth_of(self.github.state))
         read = await self.reader.poll(repos)
-        found = self.oracle.look(truth, {repo: self.repos[repo] for repo in read})
+        found = self.oracle.look(truth, {repo: (self.repos[repo], self.story.name(self.repos[repo])) for repo in read})
         self.expected.told += found.told
         self.expected.held += found.held
         self.caught_up = set(read) >= self.repos.keys()

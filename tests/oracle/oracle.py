@@ -106,12 +106,12 @@ class Oracle:
         """Whether some watch has it in view."""
         return any(node_id in view for view in self._view.values())
 
-    def look(self, truth: Mapping[str, Truth], repositories: Mapping[str, int]) -> Expected:
-        """What comes of a look at repositories, given as the name that they are watched by and their id."""
+    def look(self, truth: Mapping[str, Truth], repositories: Mapping[str, tuple[int, str]]) -> Expected:
+        """What comes of a look at repositories, given by the name that they are watched by: their ids and names."""
         expected = Expected()
         looked: dict[str, Truth] = {}
         gone: set[str] = set()
-        for repo, repository in repositories.items():
+        for repo, (repository, named) in repositories.items():
             watched = [one for one in self._watches.values() if one.watch.repo == repo]
             for kind in dict.fromkeys(one.watch.kind for one in watched):
                 here = {key: one for key, one in truth.items() if one.repository == repository and one.kind == kind}
@@ -127,7 +127,7 @@ class Oracle:
                         self._take_moved(of_kind, key, moved, expected)
                     else:
                         gone.add(key)
-                        self._take_gone(of_kind, key, expected)
+                        self._take_gone(of_kind, replace(self._seen[key], repo=named), expected)
                 self._begun.add((repository, kind))
                 for one in of_kind:
                     if one.watch.name not in self._view:
@@ -178,11 +178,11 @@ class Oracle:
                 names = {*(found.names if found else ()), "left"}
                 self._tell(one, now, found, names, "transferred", expected)
 
-    def _take_gone(self, watched: Sequence[Watched], key: str, expected: Expected) -> None:
+    def _take_gone(self, watched: Sequence[Watched], last: Truth, expected: Expected) -> None:
         for one in watched:
-            if key in self._view.get(one.watch.name, ()):
-                self._view[one.watch.name].discard(key)
-                self._tell(one, self._seen[key], None, {"left"}, "gone", expected)
+            if last.node_id in self._view.get(one.watch.name, ()):
+                self._view[one.watch.name].discard(last.node_id)
+                self._tell(one, last, None, {"left"}, "gone", expected)
 
     def _arrived(self, now: Truth) -> Difference:
         """It was never seen: it was opened, or came from another repository, and nothing else happened to it."""
@@ -236,7 +236,7 @@ class Oracle:
         }
         if failing:
             names.add("check_failed")
-        elif now.checks and now.checks != before.checks and not _any(now.checks, FAILING + RUNNING):
+        elif _green(now.checks) and (now.head != before.head or not _green(before.checks)):
             names.add("checks_passed")
         edited = (now.title, now.body) != (before.title, before.body)
         # Done and undone within the second of the last look leaves no trace that could be told from the last look's.
@@ -294,8 +294,8 @@ def _of_notes(notes: Mapping[str, Said]) -> set[str]:
     return {"reviewed" if one.kind == "review" else "commented" for one in notes.values()}
 
 
-def _any(checks: Mapping[str, Checked], states: Collection[str]) -> bool:
-    return any(one.state in states for one in checks.values())
+def _green(checks: Mapping[str, Checked]) -> bool:
+    return bool(checks) and all(one.state in ("success", "neutral", "skipped") for one in checks.values())
 
 
 def _note_versions(item: Truth) -> set[NoteVersion]:

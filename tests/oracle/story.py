@@ -210,7 +210,7 @@ class Story:
         """Within the organization, or out of sight."""
         if not self.settled(thing):
             return
-        target = self.rng.choice([*map(self._name, self.repositories), "acme/attic"])
+        target = self.rng.choice([*map(self.name, self.repositories), "acme/attic"])
         if target == thing.repository.full:
             return
         if target == "acme/attic":
@@ -219,7 +219,7 @@ class Story:
         self.resting.add(thing.id)
 
     def rename(self) -> None:
-        old = self._name(self.rng.choice(self.repositories))
+        old = self.name(self.rng.choice(self.repositories))
         self._names += 1
         self.github.rename(old, f"acme/renamed{self._names}")
 
@@ -250,7 +250,7 @@ class Story:
     def _repository(self, number: int) -> Repository:
         return next(one for one in self.github.state.repositories.values() if one.id == number)
 
-    def _name(self, number: int) -> str:
+    def name(self, number: int) -> str:
         return self._repository(number).full
 
     def _of(self, thing: Thing) -> tuple[str, int]:

@@ -9,15 +9,13 @@ from typing import Any
 import pytest
 
 from relayfleet.model.layout import FleetLayout
-from relayfleet.store import authorship
 from relayfleet.store.authorship import FileAuthorship
 
 COMMENT = "https://github.com/acme/WMS/issues/41#issuecomment-7"
 
 
 @pytest.fixture
-def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FleetLayout:
-    monkeypatch.setattr(authorship, "_LOOK_S", 0.0)
+def layout(tmp_path: Path) -> FleetLayout:
     return FleetLayout(tmp_path)
 
 
@@ -35,7 +33,7 @@ def wrote(layout: FleetLayout, name: str, *lines: dict[str, Any] | str) -> None:
 def test_what_was_written_is_known_by_its_address(layout: FleetLayout) -> None:
     agent(layout, "coder")
     agent(layout, "reviewer")
-    known = FileAuthorship(layout)
+    known = FileAuthorship(layout, look_s=0.0)
     assert known.author(COMMENT, "operator") == ""
     wrote(layout, "coder", {"at": 5.0, "url": COMMENT})
     assert known.author(COMMENT, "operator") == "coder"
@@ -45,7 +43,7 @@ def test_what_was_written_is_known_by_its_address(layout: FleetLayout) -> None:
 
 def test_a_login_of_its_own(layout: FleetLayout) -> None:
     agent(layout, "coder", github={"login": "Fleet-Coder"})
-    known = FileAuthorship(layout)
+    known = FileAuthorship(layout, look_s=0.0)
     assert known.author("", "fleet-coder") == "coder"
     assert known.author("", "") == ""
     agent(layout, "newcomer", port="a fault", github={"login": "newcomer[bot]"})
@@ -62,7 +60,7 @@ def test_who_touched_what_and_when(layout: FleetLayout) -> None:
         "torn {",
         {"at": "soon", "url": 3},
     )
-    known = FileAuthorship(layout)
+    known = FileAuthorship(layout, look_s=0.0)
     assert known.touched("coder", "Acme/wms", 41, since=99.0)
     assert not known.touched("coder", "acme/WMS", 41, since=100.0)
     assert not known.touched("coder", "acme/other", 41, since=0.0)
@@ -74,7 +72,7 @@ def test_who_touched_what_and_when(layout: FleetLayout) -> None:
 def test_a_file_that_was_cut_is_read_anew_and_an_agent_that_is_gone_wrote_nothing(layout: FleetLayout) -> None:
     agent(layout, "coder")
     wrote(layout, "coder", {"at": 1.0, "url": COMMENT}, {"at": 2.0, "url": COMMENT + "8"})
-    known = FileAuthorship(layout)
+    known = FileAuthorship(layout, look_s=0.0)
     assert known.author(COMMENT, "") == "coder"
     (layout.agent("coder").state / "authored.jsonl").write_text(json.dumps({"at": 2.0, "url": COMMENT + "8"}) + "\n")
     assert known.author(COMMENT, "") == ""

@@ -418,6 +418,12 @@ def test_nobody_knows_whose_a_lost_account_was() -> None:
     assert vouchers_of(report(item(), acts=(act("labeled", 60, "x", actor="ghost"),))) == ()
 
 
+def test_a_code_owner_is_asked_by_whoever_pushes() -> None:
+    asked = act("review_requested", 60, "ann", actor="stranger")
+    assert vouchers_of(report(item(code_owners=("ann",)), acts=(asked,))) == ()
+    assert vouchers_of(report(item(reviewers=("ann",)), acts=(asked,))) == ("stranger",)
+
+
 def test_each_voucher_once_and_bots_among_them() -> None:
     acts = (act("labeled", 60, "a"), act("assigned", 61, "b", actor="ci[bot]", bot=True), act("labeled", 62, "c"))
     assert vouchers_of(report(item(), acts=acts)) == ("may", "ci[bot]")

@@ -23,6 +23,7 @@ from relayfleet.demo.github.thing import (
     Comment,
     Commit,
     Review,
+    ReviewRequest,
     StatusContext,
     Thing,
     ThingKind,
@@ -308,7 +309,9 @@ _PULL: Mapping[str, Resolver] = {
     "isCrossRepository": _plain(lambda thing: thing.fork),
     "merged": _plain(lambda thing: thing.merged),
     "mergedAt": _plain(lambda thing: _time(thing.closed) if thing.merged else None),
-    "reviewRequests": _connected(lambda thing: [reviewer(name) for name in thing.reviewers]),
+    "reviewRequests": _connected(
+        lambda thing: [ReviewRequest(reviewer(name), name in thing.code_owners) for name in thing.reviewers]
+    ),
     "reviews": _reviews,
     "commits": _connected(lambda thing: [Part(thing, one) for one in thing.commits]),
     "statusCheckRollup": _plain(lambda thing: _rollup(thing.commits[-1])),
@@ -544,8 +547,9 @@ RESOLVERS = Resolvers(
         "Workflow": {"id": _plain(lambda run: f"W_{run.workflow}"), "name": _plain(lambda run: run.workflow)},
         "StatusContext": _STATUS_CONTEXT,
         "ReviewRequest": {
-            "id": _plain(lambda asked: f"RR_{asked}"),
-            "requestedReviewer": _plain(lambda asked: asked),
+            "id": _plain(lambda asked: f"RR_{asked.reviewer}"),
+            "asCodeOwner": _plain(lambda asked: asked.as_code_owner),
+            "requestedReviewer": _plain(lambda asked: asked.reviewer),
         },
         "Label": {"id": _plain(lambda name: f"LA_{name}"), "name": _plain(lambda name: name)},
         "Milestone": {"id": _plain(lambda title: f"MI_{title}"), "title": _plain(lambda title: title)},

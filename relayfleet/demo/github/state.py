@@ -34,8 +34,8 @@ Line = tuple[str, int, str]
 Text = TypeVar("Text", Comment, Review)
 _CHANGEABLE = frozenset(
     {
-        "title", "body", "state", "reason", "labels", "assignees", "reviewers", "milestone", "author", "draft",
-        "merged", "base", "branch", "head", "fork", "workflow", "event", "status", "conclusion", "attempt",
+        "title", "body", "state", "reason", "labels", "assignees", "reviewers", "code_owners", "milestone", "author",
+        "draft", "merged", "base", "branch", "head", "fork", "workflow", "event", "status", "conclusion", "attempt",
     }
 )  # fmt: skip
 

@@ -74,6 +74,14 @@ class Team:
     slug: str
 
 
+@dataclass(frozen=True, slots=True)
+class ReviewRequest:
+    """Somebody whose review is asked for; `as_code_owner`, because a CODEOWNERS file says so."""
+
+    reviewer: Account | Team
+    as_code_owner: bool
+
+
 def reviewer(name: str) -> Account | Team:
     organization, slash, slug = name.partition("/")
     return Team(organization, slug) if slash else Account(name)
@@ -190,6 +198,7 @@ class Thing:
     labels: list[str] = field(default_factory=list)
     assignees: list[str] = field(default_factory=list)
     reviewers: list[str] = field(default_factory=list)
+    code_owners: list[str] = field(default_factory=list)
     milestone: str | None = None
     author: str = "octocat"
     created: float

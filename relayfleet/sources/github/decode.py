@@ -98,6 +98,7 @@ def decode_item(node: Mapping[str, Any], *, host: str) -> Item:
     """An issue or a pull request; of a glimpse, what was not asked for is missing."""
     pull = node["__typename"] == "PullRequest"
     author, bot = login_of(node["author"])
+    requests = [one for one in (node.get("reviewRequests") or {}).get("nodes") or () if one]
     head, message, checks = _head(node) if "commits" in node else (node.get("headRefOid") or "", "", ())
     return Item(
         host=host,
@@ -116,7 +117,8 @@ def decode_item(node: Mapping[str, Any], *, host: str) -> Item:
         reason=str(node.get("stateReason") or "").lower(),
         labels=_names(node.get("labels"), "name"),
         assignees=_names(node.get("assignees"), "login"),
-        reviewers=tuple(reviewer_of(one) for one in (node.get("reviewRequests") or {}).get("nodes") or () if one),
+        reviewers=tuple(map(reviewer_of, requests)),
+        code_owners=tuple(reviewer_of(one) for one in requests if one.get("asCodeOwner")),
         milestone=str((node.get("milestone") or {}).get("title") or ""),
         draft=bool(node.get("isDraft")),
         base=node.get("baseRefName") or "",
@@ -132,7 +134,8 @@ def decode_item(node: Mapping[str, Any], *, host: str) -> Item:
 
 
 def decode_comments(connection: Mapping[str, Any]) -> list[Note]:
-    return [_note("comment", node) for node in connection["nodes"] if node]
+    """Oldest first: GitHub shows what changed last first."""
+    return [_note("comment", node) for node in reversed(connection["nodes"]) if node]
 
 
 def decode_reviews(connection: Mapping[str, Any] | None) -> list[Note]:
@@ -141,15 +144,16 @@ def decode_reviews(connection: Mapping[str, Any] | None) -> list[Note]:
     for node in (connection or {}).get("nodes") or ():
         if not node or node["state"] == "PENDING":
             continue
-        inline = decode_review_comments(node["comments"])
+        inline = decode_review_comments(node["comments"], handed_in=node["submittedAt"] or "")
         if node["state"] != "COMMENTED" or node["body"] or not inline:
             notes.append(_note("review", node))
         notes.extend(inline)
     return notes
 
 
-def decode_review_comments(connection: Mapping[str, Any]) -> list[Note]:
-    return [_note("review_comment", node) for node in connection["nodes"] if node]
+def decode_review_comments(connection: Mapping[str, Any], *, handed_in: str) -> list[Note]:
+    """A comment is seen from when its review was handed in, and may have been drafted long before."""
+    return [_note("review_comment", node, seen_from=handed_in) for node in connection["nodes"] if node]
 
 
 def decode_act(node: Mapping[str, Any]) -> Act:
@@ -189,10 +193,9 @@ def errors_by_alias(errors: Sequence[Any]) -> dict[str, list[Mapping[str, Any]]]
     return found
 
 
-def _note(kind: NoteKind, node: Mapping[str, Any]) -> Note:
+def _note(kind: NoteKind, node: Mapping[str, Any], *, seen_from: str = "") -> Note:
     author, bot = login_of(node["author"])
-    # A review is seen from when it was handed in, and may have been begun long before.
-    created_at = str(node.get("submittedAt") or node["createdAt"])
+    created_at = max(str(node.get("submittedAt") or node["createdAt"]), seen_from)
     state = str(node.get("state") or "").lower()
     # GitHub touches a note for less than an edit, too: somebody hid it. Of a dismissal there is no other time.
     edited_at = node["updatedAt"] if state == "dismissed" else node["lastEditedAt"] or ""

@@ -504,7 +504,8 @@ def _lines_tasks(reading: _Reading, node_id: str, reviews: Mapping[str, Any], he
 def _lines_task(reading: _Reading, node_id: str, review_id: str, after: str, heard: str) -> _Task:
     def take(data: Any, date: float) -> Question | None:
         info = data["comments"]["pageInfo"]
-        room = _add_notes(reading, node_id, decode_review_comments(data["comments"]), heard)
+        notes = decode_review_comments(data["comments"], handed_in=data["submittedAt"] or "")
+        room = _add_notes(reading, node_id, notes, heard)
         return more_review_comments(review_id, info["endCursor"]) if room and info["hasNextPage"] else None
 
     question = more_review_comments(review_id, after)

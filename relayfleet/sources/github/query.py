@@ -50,7 +50,7 @@ _INLINE = f"{{ nodes {{ {_NOTE} path line }} pageInfo {{ hasNextPage endCursor }
 _REVIEW = f"{_NOTE} state submittedAt comments(first: {NOTES_PAGE}) {_INLINE}"
 _REVIEWS = (
     f"reviews(last: {REVIEWS_PAGE}) {{ nodes {{ {_REVIEW} }} pageInfo {{ hasPreviousPage startCursor }} }}"
-    f" reviewRequests(first: 50) {{ nodes {{ {_REVIEWER} }} }}"
+    f" reviewRequests(first: 50) {{ nodes {{ asCodeOwner {_REVIEWER} }} }}"
 )
 _CHECKS = (
     "commits(last: 1) { nodes { commit { oid message statusCheckRollup { contexts(first: 100) { nodes { __typename"
@@ -206,7 +206,8 @@ def more_reviews(node_id: str, before: str) -> Question:
 def more_review_comments(review_id: str, after: str) -> Question:
     """The comments of a review beyond those that were shown with it."""
     return Question(
-        text=f"node(id: $0) {{ ... on PullRequestReview {{ comments(first: {PAGE}, after: $1) {_INLINE} }} }}",
+        text="node(id: $0) { ... on PullRequestReview {"
+        f" submittedAt comments(first: {PAGE}, after: $1) {_INLINE} }} }}",
         variables=(("ID!", review_id), ("String", after)),
     )
 

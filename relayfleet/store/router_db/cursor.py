@@ -13,7 +13,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from relayfleet.model.entry import Entry, decode_entry, encode_entry
+from relayfleet.model.entry import decode_entry, encode_entry
 from relayfleet.model.item import Kind
 from relayfleet.model.join import join_entries
 from relayfleet.model.names import EntryId

@@ -5,14 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from relayfleet.model.snapshot import Snapshot
 from relayfleet.model.watch import Progress
 from relayfleet.ports.cursor import Held, HeldFor
 
-_SNAPSHOT = {one.name for one in fields(Snapshot)}
-_DEFAULTS = {one.name: one.default for one in fields(Snapshot) if one.default is not MISSING} | {"checks": {}}
+_NAMES = tuple(one.name for one in fields(Snapshot))
+_SNAPSHOT = frozenset(_NAMES)
+# What has no default never equals this.
+_NONE = object()
+_DEFAULTS = tuple(
+    {} if one.name == "checks" else _NONE if one.default is MISSING else one.default for one in fields(Snapshot)
+)
+_values_of = attrgetter(*_NAMES)
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
@@ -24,15 +32,13 @@ def _encode(record: Any) -> str:
 
 def encode_snapshot(snapshot: Snapshot) -> str:
     """Only what is not as by default: there may be a million of them."""
-    record = {}
-    for name in Snapshot.__slots__:
-        value = getattr(snapshot, name)
-        if name not in _DEFAULTS or value != _DEFAULTS[name]:
-            record[name] = value
-    return _encode(record)
+    values = zip(_NAMES, _values_of(snapshot), _DEFAULTS, strict=True)
+    return _encode({name: value for name, value, default in values if value != default})
 
 
+@lru_cache(maxsize=1024)
 def decode_snapshot(text: str) -> Snapshot:
+    """Within a round, the same snapshot is asked for several times."""
     record = json.loads(text)
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}
     known: dict[str, Any] = {name: value for name, value in values.items() if name in _SNAPSHOT}
