@@ -91,7 +91,7 @@ def _items(count: int) -> list[Report]:
             node_id=f"I_{number}",
             repo=_REPO,
             body=f"{number} {text}",
-            labels=(f"area-{rng.randrange(ROUTES)}", "bug"),
+            labels=(f"area-{rng.randrange(ROUTES - 100)}", "bug"),
             assignees=("ann",),
             updated_at="2026-01-01T00:00:00Z",
         )
@@ -190,8 +190,8 @@ def _prepare(folder: Path, items: Sequence[Report]) -> FleetLayout:
 
 
 def _through(folder: Path) -> Iterator[Figure]:
-    items = _items(BATCH * 20)
-    batches = [_changed(items[n % 20 * BATCH : n % 20 * BATCH + BATCH], turn=n) for n in range(BATCHES)]
+    items = _items(BATCH * BATCHES)
+    batches = [_changed(items[n * BATCH : n * BATCH + BATCH], turn=n) for n in range(BATCHES)]
     layout = _prepare(folder / "through", items)
     rate = asyncio.run(_play(layout, batches))
     bare = _bare(folder, batches)

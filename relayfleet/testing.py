@@ -8,7 +8,6 @@ import itertools
 import signal
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +18,7 @@ from relayfleet.model.entry import Entry, refuse_long_body
 from relayfleet.model.filter import Filter
 from relayfleet.model.item import Act, Item, Kind, Note, Report, address_of
 from relayfleet.model.join import join_entries
+from relayfleet.model.moment import moment_of
 from relayfleet.model.names import EntryId, SessionId
 from relayfleet.model.receipt import ENDS, EntryState, Receipt
 from relayfleet.model.route import Gate
@@ -616,7 +616,7 @@ class ScriptedSource:
         )
 
     def _see(self, look: Look) -> Sight:
-        settled_at = _iso(self._now() - self.SETTLE_S)
+        settled_at = moment_of(self._now() - self.SETTLE_S)
         progress, gone = dict(look.progress), set[str]()
         reports: dict[str, Report] = {}
         for kind in look.kinds:
@@ -651,10 +651,6 @@ class ScriptedSource:
             for key, one in self._reports.items()
             if one.item.kind == kind and (one.item.host, one.item.repo.casefold()) == place
         }
-
-
-def _iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class MemoryCursor:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relayfleet.model.item import RUNNING, Act, Item, Kind, Note, Report
+from relayfleet.model.vouch import vouchers_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +18,7 @@ class Snapshot:
 
     `heard` is the time up to which notes were read, and `heard_ids` those of exactly that second: GitHub's times are
     whole seconds. When it is not whole, nothing that happened up to `heard` is news. `checks` maps a check's name to
-    `state@at`.
+    `state@at`. `vouchers` are those who vouched for the text as it was then: see `vouch.py`.
     """
 
     node_id: str
@@ -47,6 +48,7 @@ class Snapshot:
     content: str = ""
     heard: str = ""
     heard_ids: tuple[str, ...] = ()
+    vouchers: tuple[str, ...] = ()
 
 
 def snapshot_of(report: Report, before: Snapshot | None = None) -> Snapshot:
@@ -81,6 +83,7 @@ def snapshot_of(report: Report, before: Snapshot | None = None) -> Snapshot:
         content=content_of(report.item, report.notes, before),
         heard=heard,
         heard_ids=heard_ids,
+        vouchers=vouchers_of(report),
     )
 
 

@@ -17,7 +17,7 @@ class Cooling:
 
 
 def cool(until: float, *, quiet_s: float, now: float) -> Cooling:
-    """`until` is what was noted last, 0 when nothing was.
+    """`until` is what was noted last, 0 when nothing was. No moment is more than `quiet_s` ahead.
 
     While an entry waits, what was noted is two times ahead: its own, and the quiet after it. What is further ahead was
     noted by a clock that was wrong, and does not count.
@@ -27,8 +27,3 @@ def cool(until: float, *, quiet_s: float, now: float) -> Cooling:
     if until <= now + quiet_s:
         return Cooling(until, until + quiet_s)
     return Cooling(until - quiet_s, until)
-
-
-def longest_wait_s(cooldown_s: float) -> float:
-    """How far ahead the moment of an entry may be."""
-    return cooldown_s

@@ -27,9 +27,9 @@ LOOK_S = 30.0
 
 @dataclass(slots=True)
 class _Outcome:
-    """What became of a batch: `failed` says, by agent, why something did not arrive."""
+    """What became of a batch, by agent: what arrived, and why something did not."""
 
-    delivered: list[EntryId] = field(default_factory=list)
+    delivered: dict[str, list[EntryId]] = field(default_factory=dict)
     failed: dict[str, FleetError] = field(default_factory=dict)
 
 
@@ -59,8 +59,9 @@ class Deliverer:
                 return self._next_try(waiting, now=now, moment=moment)
             # Appending syncs to the disk; the loop goes on meanwhile.
             outcome = await asyncio.to_thread(_deliver_all, self._transport, batch)
-            self._cursor.settle(outcome.delivered, now=self._clock.now())
-            self._note(batch, outcome)
+            arrived = [entry_id for ids in outcome.delivered.values() for entry_id in ids]
+            self._cursor.settle(arrived, now=self._clock.now())
+            self._note(outcome)
 
     def _next_try(self, waiting: Sequence[str], *, now: float, moment: float) -> float | None:
         moments = [self._held_up[agent].until for agent in waiting]
@@ -70,13 +71,11 @@ class Deliverer:
             moments.append(moment + (min(LOOK_S, due - now) if due > now else LOOK_S))
         return min(moments, default=None)
 
-    def _note(self, batch: Sequence[Owed], outcome: _Outcome) -> None:
-        delivered = set(outcome.delivered)
-        for owed in batch:
-            if owed.entry.id in delivered:
-                self._log.info("router.delivered", agent=owed.agent, entry=owed.entry.id, key=owed.key)
-                if owed.agent not in outcome.failed and self._held_up.pop(owed.agent, None) is not None:
-                    self._log.info("router.delivery_recovered", agent=owed.agent)
+    def _note(self, outcome: _Outcome) -> None:
+        for agent, ids in outcome.delivered.items():
+            self._log.info("router.delivered", agent=agent, entries=ids)
+            if agent not in outcome.failed and self._held_up.pop(agent, None) is not None:
+                self._log.info("router.delivery_recovered", agent=agent)
         for agent, error in outcome.failed.items():
             failure = Failure(kind="transport", message=str(error))
             before = self._held_up.get(agent)
@@ -98,7 +97,7 @@ def _deliver_all(transport: Transport, batch: Sequence[Owed]) -> _Outcome:
         except FleetError:
             _deliver_singly(transport, agent, entries, outcome)
         else:
-            outcome.delivered += [entry.id for entry in entries]
+            outcome.delivered[agent] = [entry.id for entry in entries]
     return outcome
 
 
@@ -110,4 +109,4 @@ def _deliver_singly(transport: Transport, agent: str, entries: Sequence[Entry], 
         except FleetError as error:
             outcome.failed[agent] = error
         else:
-            outcome.delivered.append(entry.id)
+            outcome.delivered.setdefault(agent, []).append(entry.id)

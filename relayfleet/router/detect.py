@@ -13,6 +13,7 @@ from relayfleet.model.change import NOTHING, Changes, EventName, compare, in_ord
 from relayfleet.model.event import Event, Why, key_of
 from relayfleet.model.filter import Filter, matches_filter
 from relayfleet.model.item import Item, Kind, Report
+from relayfleet.model.moment import earlier
 from relayfleet.model.snapshot import Snapshot, glimpse_of, rewound, snapshot_of
 from relayfleet.model.vouch import vouchers_of
 from relayfleet.model.watch import Watch, fingerprint_of
@@ -107,11 +108,14 @@ def _take_report(
     since = marks.get(item.kind)
     if since is None:
         return snapshot_of(report, known or glimpse_of(item, since=sight.progress[item.kind].mark))
+    came = max((act.at for act in report.acts if act.kind == "transferred" and act.at > since), default="")
+    if came:
+        # What happened to it elsewhere is no news here.
+        since = earlier(came, 1.0)
     then = known or rewound(report, since=since)
     changes = compare(report, known, since=since)
     snapshot = snapshot_of(report, then)
     moved = bool(sight.named) and item.repo.casefold() != sight.named.casefold()
-    came = any(act.kind == "transferred" and act.at > since for act in report.acts)
     existed = item.created_at <= since and not came
     for view in views:
         if view.fresh or view.watch.kind != item.kind:
@@ -198,6 +202,7 @@ def _leave(sight: Sight, views: Sequence[View], known: Snapshot, noted: _Noted, 
                     key=key_of(item, f"{why}@{known.updated_at}"),
                     watched_repo=view.watch.repo,
                     why=why,
+                    vouchers=known.vouchers,
                 )
             )
 

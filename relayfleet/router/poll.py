@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from math import inf
 
 from relayfleet.model.entry import new_entry_id
@@ -15,6 +14,7 @@ from relayfleet.model.fingerprint import route_fingerprint
 from relayfleet.model.gate import Hold, Recipient, judge
 from relayfleet.model.gate_index import index_of
 from relayfleet.model.item import Kind, Report, address_of
+from relayfleet.model.moment import earlier
 from relayfleet.model.route import Gate
 from relayfleet.model.snapshot import is_busy
 from relayfleet.model.watch import Feed, Watch, feed_of, fingerprint_of
@@ -219,7 +219,7 @@ class Poller:
                 frozenset(self._cursor.members([watch.name])) if whole else self._cursor.in_view(watch.name, concerned)
             )
         progress = sight.progress.get(watch.kind)
-        late = _earlier(progress.settled_at, LATE_S) if progress else ""
+        late = earlier(progress.settled_at, LATE_S) if progress else ""
         return View(watch=watch, filter=chosen, fresh=fresh, members=members, late=late)
 
     def _without_unsure(self, sight: Sight, viewer: str) -> Sight:
@@ -234,11 +234,11 @@ class Poller:
                 for note in report.notes
                 if note.author.casefold() == viewer.casefold()
                 and settled_at
-                and note.updated_at > _earlier(settled_at, OWN_S)
+                and note.updated_at > earlier(settled_at, OWN_S)
                 and not self._authorship.author(note.url, note.author)
             ]
             if unsure:
-                progress[kind] = replace(progress[kind], mark=min(progress[kind].mark, _earlier(min(unsure), 1.0)))
+                progress[kind] = replace(progress[kind], mark=min(progress[kind].mark, earlier(min(unsure), 1.0)))
             else:
                 sure.append(report)
         return replace(sight, reports=tuple(sure), progress=progress)
@@ -397,11 +397,3 @@ def _besides(recipient: Recipient, told: Event | None) -> Recipient:
 
 def _held_for(hold: Hold) -> HeldFor:
     return HeldFor(agent=hold.agent, routes=hold.routes, item=hold.item, notes=hold.notes, reason=hold.reason)
-
-
-def _earlier(moment: str, seconds: float) -> str:
-    try:
-        then = datetime.fromisoformat(moment).timestamp() - seconds
-    except ValueError:
-        return ""
-    return datetime.fromtimestamp(then, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -78,8 +78,19 @@ class Difference:
 
 @dataclass(slots=True)
 class Expected:
+    """What must come, and what may: nobody knows who vouched for an item that was never read whole."""
+
     told: Counter[Told] = field(default_factory=Counter)
     held: Counter[Held] = field(default_factory=Counter)
+    may_be_told: Counter[Told] = field(default_factory=Counter)
+    may_be_held: Counter[Held] = field(default_factory=Counter)
+
+    def __iadd__(self, other: Expected) -> Expected:
+        self.told += other.told
+        self.held += other.held
+        self.may_be_told += other.may_be_told
+        self.may_be_held += other.may_be_held
+        return self
 
 
 class Oracle:
@@ -91,16 +102,27 @@ class Oracle:
         self._begun: set[tuple[int, str]] = set()
         self._watches: dict[str, Watched] = {}
         self.levels: dict[str, Sequence[Level]] = {}
-        # Which items were looked at, and which versions of notes: a version is told once.
+        # Items that a watch saw when it began or that changed since, those that changed, and the versions of their
+        # notes: each is told once.
         self._known: set[str] = set()
+        self._read: set[str] = set()
         self._versions: dict[str, set[NoteVersion]] = {}
         self._told: set[tuple[object, ...]] = set()
 
     def watch(self, watched: Sequence[Watched], levels: Mapping[str, Sequence[Level]]) -> None:
-        """From now on these. A watch that looks at something else than it did begins anew."""
-        self._watches = {one.watch.name: one for one in watched}
+        """From now on these. A watch that looks at something else than it did begins anew, and what is not watched any
+        more is forgotten."""
+        before, self._watches = self._watches, {one.watch.name: one for one in watched}
         self.levels = dict(levels)
-        self._view = {name: ids for name, ids in self._view.items() if name in self._watches}
+        self._view = {name: ids for name, ids in self._view.items() if before[name] == self._watches.get(name)}
+
+    def forget(self, repository: int) -> None:
+        """It is watched no more: if it is again, that is a beginning."""
+        self._begun = {place for place in self._begun if place[0] != repository}
+        for key in [key for key, one in self._seen.items() if one.repository == repository]:
+            del self._seen[key]
+            self._known.discard(key)
+            self._read.discard(key)
 
     def sees(self, node_id: str) -> bool:
         """Whether some watch has it in view."""
@@ -111,6 +133,7 @@ class Oracle:
         expected = Expected()
         looked: dict[str, Truth] = {}
         gone: set[str] = set()
+        begun_before = set(self._begun)
         for repo, (repository, named) in repositories.items():
             watched = [one for one in self._watches.values() if one.watch.repo == repo]
             for kind in dict.fromkeys(one.watch.kind for one in watched):
@@ -135,13 +158,15 @@ class Oracle:
                         self._known |= self._view[one.watch.name]
         for key, now in looked.items():
             before = self._seen.get(key)
-            if before is not None and before != now:
+            if before != now and (now.repository, now.kind) in begun_before:
                 self._known.add(key)
+                self._read.add(key)
             self._versions.setdefault(key, set()).update(_note_versions(now))
         self._seen |= looked
         for key in gone:
             self._seen.pop(key, None)
             self._known.discard(key)
+            self._read.discard(key)
         return expected
 
     def _take(self, watched: Sequence[Watched], key: str, now: Truth, expected: Expected, *, begun: bool) -> None:
@@ -254,7 +279,7 @@ class Oracle:
         self, watched: Watched, item: Truth, found: Difference | None, names: set[str], why: str, expected: Expected
     ) -> None:
         found = found or Difference(names=frozenset())
-        vouchers = set() if why == "gone" else _vouchers(item)
+        vouchers = _vouchers(item)
         version_of_item = (*_version(item), frozenset(self._versions.get(item.node_id, set()) | _note_versions(item)))
         for level in self.levels.get(watched.watch.name, ()):
             version = (level.agent, version_of_item, why == "gone")
@@ -263,8 +288,11 @@ class Oracle:
             standing = _standing(level, item, vouchers)
             notes = {key: said for key, said in found.notes.items() if _admits(level, said.author, said, item.private)}
             held_back = tuple(sorted(found.notes.keys() - notes.keys()))
+            unsure = standing == "vouched" and why == "gone" and item.node_id not in self._read
             if standing == "withheld" or held_back:
                 expected.held[Held(level.agent, item.number, standing == "withheld", held_back)] += 1
+            if unsure:
+                expected.may_be_held[Held(level.agent, item.number, True, ())] += 1
             besides = not found.notes or names - {"commented", "reviewed"}
             if not notes and (standing == "withheld" or not besides):
                 continue
@@ -275,7 +303,7 @@ class Oracle:
             if standing != "withheld":
                 facts = {name: tuple(sorted(values)) for name, values in found.facts.items() if values}
                 facts |= _of_pull(item, found, full=standing == "full", gone=why == "gone")
-            expected.told[
+            (expected.may_be_told if unsure else expected.told)[
                 Told(
                     agent=level.agent,
                     repo=item.repo,
@@ -372,5 +400,8 @@ def _vouchers(item: Truth) -> set[str]:
     return {
         act.actor
         for act in shown
-        if act.type in VOUCHING and act.at > touched and act.actor.lower() != item.author.lower()
+        if act.type in VOUCHING
+        and act.at > touched
+        and act.actor.lower() != item.author.lower()
+        and not (act.type == "ReviewRequestedEvent" and act.name in item.code_owners)
     }

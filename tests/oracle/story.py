@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from relayfleet.demo.github.repository import Repository
@@ -71,6 +72,7 @@ class Story:
         both: list[tuple[float, Callable[[Thing], None]]] = [
             (6, self.comment), (2, self.edit_note), (1, self.delete_note), (4, self.label), (3, self.assign),
             (4, self.edit), (3, self.close), (1, self.flip), (1, self.touch), (1, self.milestone), (0.7, self.delete),
+            (1, self.hide),
         ]  # fmt: skip
         if thing.kind == "pulls":
             both += [
@@ -111,6 +113,14 @@ class Story:
         if parts:
             self.github.edit_comment(*self._of(thing), self.rng.choice(parts).id, self._text("edited"), at=self.moment)
 
+    def hide(self, thing: Thing) -> None:
+        """GitHub touches a comment that somebody hid, and nobody said anything."""
+        if thing.comments:
+            hidden, moment = self.rng.choice(thing.comments), self.moment or self.github.do(self.github.state.now)
+            touched = tuple(replace(one, updated=moment) if one is hidden else one for one in thing.comments)
+            self.github.do(lambda: setattr(thing, "comments", touched))
+            self.touch(thing)
+
     def delete_note(self, thing: Thing) -> None:
         if thing.comments:
             self.github.delete_comment(*self._of(thing), self.rng.choice(thing.comments).id, at=self.moment)
@@ -149,7 +159,10 @@ class Story:
 
     def request(self, thing: Thing) -> None:
         name = self.rng.choice(REVIEWERS)
-        self._toggle(thing, name, thing.reviewers, self.github.request_review, self.github.unrequest_review)
+        if name not in thing.reviewers and self.rng.random() < 0.2:
+            self._change(thing, reviewers=[*thing.reviewers, name], code_owners=[*thing.code_owners, name])
+        else:
+            self._toggle(thing, name, thing.reviewers, self.github.request_review, self.github.unrequest_review)
 
     def edit(self, thing: Thing) -> None:
         field = self.rng.choice(["title", "body"])

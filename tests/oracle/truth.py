@@ -55,6 +55,7 @@ class Truth:
     labels: frozenset[str]
     assignees: frozenset[str]
     reviewers: frozenset[str]
+    code_owners: frozenset[str]
     milestone: str
     draft: bool
     base: str
@@ -101,6 +102,7 @@ def _copy(thing: Thing, repository: Repository) -> Truth:
         labels=frozenset(thing.labels),
         assignees=frozenset(thing.assignees),
         reviewers=frozenset(thing.reviewers),
+        code_owners=frozenset(thing.reviewers).intersection(thing.code_owners),
         milestone=thing.milestone or "",
         draft=thing.draft,
         base=thing.base if thing.kind == "pulls" else "",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from relayfleet.errors import FleetError
 from relayfleet.model.item import GITHUB
+from relayfleet.model.moment import moment_of
 from relayfleet.ports.github import Gh, GhAnswer
 from relayfleet.ports.source import Budget, Failure, Purpose, Spent
 from relayfleet.sources.github.answer import Answer, parse_answer
@@ -22,11 +22,7 @@ SETTLE_S = 2.0
 
 def settled_at(date: float) -> str:
     """The time up to which an answer of `date` (seconds, by GitHub's clock) surely shows everything."""
-    return iso(date - SETTLE_S)
-
-
-def iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment_of(date - SETTLE_S)
 
 
 class Caller:

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any, TypeVar
 
 from relayfleet.model.item import Item, Kind, Note, Report
+from relayfleet.model.moment import earlier
 from relayfleet.model.snapshot import Snapshot
 from relayfleet.model.watch import Progress
 from relayfleet.ports.source import Failure, Found, Listing, Look, Purpose, Search, Sight
-from relayfleet.sources.github.call import Caller, iso, settled_at
+from relayfleet.sources.github.call import Caller, settled_at
 from relayfleet.sources.github.decode import (
     Stub,
     decode_comments,
@@ -325,7 +325,7 @@ def _search_task(reading: _Reading, wanted: Search, failures: dict[str, Failure]
     text = search_text(look.feed.repo, wanted.filter)
     shown_whole = any(term.field in _CONNECTIONS for term in wanted.filter.terms)
     progress = look.progress.get(kind)
-    floor = "" if wanted.whole or progress is None else _earlier(progress.mark, SEARCH_LAG_S)
+    floor = "" if wanted.whole or progress is None else earlier(progress.mark, SEARCH_LAG_S)
     items: dict[str, Item] = {}
 
     def ask(after: str | None) -> Question:
@@ -551,10 +551,3 @@ def _mark(probed: _Probed, progress: Progress | None) -> str:
 
 def _chunks(whole: Sequence[T], size: int) -> list[Sequence[T]]:
     return [whole[start : start + size] for start in range(0, len(whole), size)]
-
-
-def _earlier(moment: str, seconds: float) -> str:
-    try:
-        return iso(datetime.fromisoformat(moment).timestamp() - seconds)
-    except ValueError:
-        return ""

@@ -13,7 +13,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from relayfleet.model.entry import decode_entry, encode_entry
+from relayfleet.model.entry import Entry, decode_entry, encode_entry
 from relayfleet.model.item import Kind
 from relayfleet.model.join import join_entries
 from relayfleet.model.names import EntryId
@@ -22,6 +22,7 @@ from relayfleet.model.watch import Feed, Progress
 from relayfleet.ports.cursor import Batch, Breaker, Cooldown, CursorCounts, FeedChange, Owed
 from relayfleet.store.router_db.database import Database
 from relayfleet.store.router_db.decisions import record_decisions
+from relayfleet.store.router_db.recent import Recent
 from relayfleet.store.router_db.records import (
     decode_progress,
     decode_snapshot,
@@ -40,6 +41,9 @@ KEEP_DECISION_ROWS = 50_000
 # What is in no view is remembered so that it is known when it comes back.
 KEEP_STRAYS_S = 30 * 86_400.0
 _CHUNK = 500
+# Within a round the same snapshots are asked for several times, and what was just recorded is delivered at once.
+_RECENT_SNAPSHOTS = 1000
+_RECENT_ENTRIES = 500
 
 
 class SqliteCursor:
@@ -50,6 +54,9 @@ class SqliteCursor:
         self._database = Database(path)
         self._db = self._database.connection
         self._keep_settled_rows = keep_settled_rows
+        # Nobody else writes these, but a person who has the router stopped.
+        self._snapshots: Recent[str, Snapshot] = Recent(_RECENT_SNAPSHOTS)
+        self._entries: Recent[EntryId, Entry] = Recent(_RECENT_ENTRIES)
 
     def close(self) -> None:
         self._database.close()
@@ -62,10 +69,12 @@ class SqliteCursor:
         return {kind: decode_progress(record) for kind, record in rows}
 
     def snapshots(self, node_ids: Sequence[str]) -> Mapping[str, Snapshot]:
-        found: dict[str, Snapshot] = {}
-        for marks, chunk in _in_chunks(node_ids):
+        found = self._snapshots.of(node_ids)
+        for marks, chunk in _in_chunks([node_id for node_id in node_ids if node_id not in found]):
             sql = f"SELECT node_id, record FROM snapshots WHERE node_id IN ({marks})"  # noqa: S608 - question marks
-            found.update((node_id, decode_snapshot(record)) for node_id, record in self._rows(sql, chunk))
+            read = {node_id: decode_snapshot(record) for node_id, record in self._rows(sql, chunk)}
+            self._snapshots.update(read)
+            found |= read
         return found
 
     def in_view(self, watch: str, node_ids: Sequence[str]) -> Set[str]:
@@ -127,6 +136,11 @@ class SqliteCursor:
                 "INSERT OR REPLACE INTO breakers (item, route, count, since, open, about) VALUES (?, ?, ?, ?, ?, ?)",
                 [(one.item, one.route, one.count, one.since, one.open, one.about) for one in batch.breakers],
             )
+        for change in batch.feeds:
+            self._snapshots.update({one.node_id: one for one in change.snapshots})
+            self._snapshots.drop(change.gone)
+        # What waits may yet be joined to another.
+        self._entries.update({owed.entry.id: owed.entry for owed in new if owed.not_before <= now})
         return tuple(new)
 
     def owed(
@@ -136,13 +150,15 @@ class SqliteCursor:
         for more than `ahead_s` is to be delivered now, too. What cannot be read (somebody edited the file) is passed
         over."""
         sql = (
-            "SELECT agent, key, entry, item, priority, not_before FROM deliveries"  # noqa: S608 - question marks
+            "SELECT agent, key, entry_id, entry, item, priority, not_before FROM deliveries"  # noqa: S608 - marks
             f" WHERE state = 'owed' AND (not_before <= ? OR not_before > ?) AND agent NOT IN ({_marks(besides)})"
             " ORDER BY priority DESC, id LIMIT ?"
         )
         found = []
-        for agent, key, line, item, priority, not_before in self._rows(sql, (now, now + ahead_s, *besides, limit)):
-            entry = decode_entry(line)
+        rows = self._rows(sql, (now, now + ahead_s, *besides, limit))
+        recent = self._entries.of([row[2] for row in rows])
+        for agent, key, entry_id, line, item, priority, not_before in rows:
+            entry = recent.get(entry_id) or decode_entry(line)
             if entry is not None:
                 owed = Owed(agent=agent, key=key, entry=entry, item=item, priority=priority, not_before=not_before)
                 found.append(owed)
@@ -157,12 +173,13 @@ class SqliteCursor:
         return next((moment for (moment,) in self._rows(sql, besides)), None)
 
     def settle(self, delivered: Sequence[EntryId], *, now: float) -> None:
-        """Marks deliveries as made."""
-        with self._database.transaction() as db:
+        """Marks deliveries as made. Should a power cut undo that, they are made again, which the inbox refuses."""
+        with self._database.transaction(synced=False) as db:
             db.executemany(
                 "UPDATE deliveries SET state = 'done', at = ? WHERE entry_id = ? AND state = 'owed'",
                 [(now, entry_id) for entry_id in delivered],
             )
+        self._entries.drop(delivered)
 
     def retain(self, *, watches: Collection[str], feeds: Collection[str]) -> None:
         """Forgets all watches and feeds (by key) but these: if one comes back, it begins anew."""
@@ -177,6 +194,7 @@ class SqliteCursor:
 
     def prune(self, *, now: float) -> None:
         """Forgets what was settled or held back long ago."""
+        self._snapshots.clear()
         with self._database.transaction() as db:
             db.execute(
                 "DELETE FROM snapshots WHERE at < ? AND node_id NOT IN (SELECT node_id FROM members)",

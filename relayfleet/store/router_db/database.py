@@ -77,9 +77,11 @@ class Database:
         return self.path, self.path.with_name(self.path.name + "-wal")
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Raises StorageFailed; then nothing was changed."""
+    def transaction(self, *, synced: bool = True) -> Iterator[sqlite3.Connection]:
+        """Raises StorageFailed; then nothing was changed. One that is not `synced` may be undone by a power cut, as
+        long as no later one was."""
         with self.refusals():
+            self.connection.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self.connection

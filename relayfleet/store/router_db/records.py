@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields
-from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -36,9 +35,7 @@ def encode_snapshot(snapshot: Snapshot) -> str:
     return _encode({name: value for name, value, default in values if value != default})
 
 
-@lru_cache(maxsize=1024)
 def decode_snapshot(text: str) -> Snapshot:
-    """Within a round, the same snapshot is asked for several times."""
     record = json.loads(text)
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}
     known: dict[str, Any] = {name: value for name, value in values.items() if name in _SNAPSHOT}
