@@ -90,7 +90,9 @@ def decode_event(record: Mapping[str, Any]) -> Event:
 
 def _item(given: Mapping[str, Any]) -> Item:
     values = {one.name: given[one.name] for one in fields(Item) if one.name in given}
-    values |= {name: tuple(values[name]) for name in ("labels", "assignees", "reviewers") if name in values}
+    values |= {
+        name: tuple(values[name]) for name in ("labels", "assignees", "reviewers", "code_owners") if name in values
+    }
     values["checks"] = tuple(Check(**check) for check in values.get("checks") or ())
     values.setdefault("private", False)
     return Item(**values)

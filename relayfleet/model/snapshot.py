@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from relayfleet.model.item import RUNNING, Act, Item, Kind, Note, Report
 from relayfleet.model.vouch import vouchers_of
 
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
@@ -112,6 +114,17 @@ def glimpse_of(item: Item, *, since: str) -> Snapshot:
     )
 
 
+def is_same(item: Item, before: Snapshot) -> bool:
+    """Whether an item of which nothing is news is remembered as it is."""
+    return (
+        before.whole
+        and before.updated_at == item.updated_at
+        and before.checks == checks_of(item)
+        and (before.repo, before.url, before.private) == (item.repo, item.url, item.private)
+        and (before.author, before.association) == (item.author, item.association)
+    )
+
+
 def is_new(note: Note, before: Snapshot) -> bool:
     """Whether a note was written or edited since the snapshot."""
     if note.updated_at != before.heard or not before.whole:
@@ -148,7 +161,7 @@ def content_of(item: Item, notes: Sequence[Note] = (), before: Snapshot | None =
     item while nothing that concerns anybody has changed), nor are checks, whose every beginning and end is not news.
     """
     heard = _heard(notes, before)
-    encoded = json.dumps(
+    encoded = _to_json(
         (
             item.title,
             item.body,
@@ -167,8 +180,7 @@ def content_of(item: Item, notes: Sequence[Note] = (), before: Snapshot | None =
             item.edited_at,
             item.milestone,
             heard,
-        ),
-        separators=(",", ":"),
+        )
     ).encode()
     return hashlib.sha256(encoded).hexdigest()[:24]
 
