@@ -15,13 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -29,24 +27,24 @@ from bench.figure import Figure, median
 from relayfleet.client.control import ask_all
 from relayfleet.demo.parts import GitHubProcess
 from relayfleet.model.entry import Entry, encode_entry, new_entry_id
-from relayfleet.model.item import Report
+from relayfleet.model.item import Kind, Report
 from relayfleet.model.layout import FleetLayout
 from relayfleet.model.route import Gate, Match, Route
 from relayfleet.model.snapshot import snapshot_of
-from relayfleet.model.watch import Feed, Progress, Watch
-from relayfleet.ports.cursor import Batch, FeedChange, FreshWatch, Owed
+from relayfleet.model.watch import Feed, Progress, Watch, fingerprint_of
+from relayfleet.ports.cursor import Batch, FeedChange, FreshWatch
 from relayfleet.ports.source import Look, Round, Sight
+from relayfleet.router.daemon import GATHER_S
 from relayfleet.router.deliver import Deliverer
-from relayfleet.router.govern import RESOURCE_OF
-from relayfleet.router.poll import Poller
+from relayfleet.router.poll import SWEEP_S, Polled, Poller
 from relayfleet.sources.clock import SystemClock
 from relayfleet.sources.github.gh import GhProgram
 from relayfleet.sources.github.source import GitHubSource
 from relayfleet.store.authorship import FileAuthorship
-from relayfleet.store.inbox import read_entries
 from relayfleet.store.lines import append_lines
 from relayfleet.store.log import open_log
 from relayfleet.store.router_db.cursor import SqliteCursor
+from relayfleet.store.router_db.records import encode_snapshot
 from relayfleet.store.sockets import sockets_of
 from relayfleet.testing import MemoryAuthorship, MemoryLog, a_report
 from relayfleet.transports.file import FileTransport
@@ -56,13 +54,16 @@ ROUTES = 10_000
 AGENTS = 10
 BATCH = 30
 BATCHES = 200
+_TURNS = 3
 _REPO = "acme/WMS"
+# About what an entry carries.
+_METADATA = {"repo": "acme/WMS", "events": ["updated"], "filler": "x" * 350}
 _FEED = Feed("github.com", "acme/wms", "items")
 
 
 def run() -> list[Figure]:
     with _folder() as folder:
-        return [*_through(folder)]
+        return [*asyncio.run(_rounds()), *_throughput(folder), *_memory(folder)]
 
 
 # ------------------------------------------------------------------------------------------------------- throughput
@@ -77,7 +78,9 @@ class _Changing:
     async def look(self, looks: Sequence[Look]) -> Round:
         [look] = looks
         reports = tuple(next(self._batches))
-        progress = {"issues": Progress(mark=reports[-1].item.updated_at, settled_at=reports[-1].item.updated_at)}
+        progress: dict[Kind, Progress] = {
+            "issues": Progress(mark=reports[-1].item.updated_at, settled_at=reports[-1].item.updated_at)
+        }
         look.known([report.item.node_id for report in reports])
         return Round(sights=(Sight(feed=look.feed, progress=progress, named=_REPO, reports=reports),))
 
@@ -91,49 +94,57 @@ def _items(count: int) -> list[Report]:
             node_id=f"I_{number}",
             repo=_REPO,
             body=f"{number} {text}",
-            labels=(f"area-{rng.randrange(ROUTES - 100)}", "bug"),
+            labels=(f"area-{rng.randrange(ROUTES - ROUTES // 100)}", "bug"),
             assignees=("ann",),
-            updated_at="2026-01-01T00:00:00Z",
         )
         for number in range(count)
     ]
 
 
 def _gate() -> Gate:
-    """Every item matches one of the routes."""
-    routes = [Route(match=Match(label=f"area-{n}", repo=_REPO), to=(f"a{n % AGENTS}",)) for n in range(ROUTES - 100)]
-    routes += [Route(match=Match(title_contains=f"nothing of the kind {n}"), to=("a0",)) for n in range(100)]
+    """Every item matches one of the routes; of a hundred routes, one has no equality key."""
+    few = ROUTES // 100
+    routes = [Route(match=Match(label=f"area-{n}", repo=_REPO), to=(f"a{n % AGENTS}",)) for n in range(ROUTES - few)]
+    routes += [Route(match=Match(title_contains=f"nothing of the kind {n}"), to=("a0",)) for n in range(few)]
     return Gate(watches=(Watch(name="w", kind="issues", repo=_REPO),), routes=tuple(routes))
 
 
-def _changed(items: Sequence[Report], *, turn: int) -> list[Report]:
+def _batches(items: Sequence[Report], *, news_of: int) -> list[list[Report]]:
+    """Every item once, in batches; of so many, one changed."""
+    return [
+        [
+            _changed(one, turn=start) if number % news_of == 0 else one
+            for number, one in enumerate(items[start : start + BATCH])
+        ]
+        for start in range(0, len(items), BATCH)
+    ]
+
+
+def _changed(one: Report, *, turn: int) -> Report:
     at = datetime.fromtimestamp(1_800_000_000 + turn, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return [replace(one, item=replace(one.item, body=f"{turn} {one.item.body}", updated_at=at, edited_at=at)) for one in items]
+    return replace(one, item=replace(one.item, body=f"{turn} {one.item.body}", updated_at=at, edited_at=at))
 
 
 async def _play(layout: FleetLayout, batches: Sequence[Sequence[Report]]) -> float:
-    """Items per second, from the report to the synced inbox, looking and delivering at once as the router does."""
+    """Seconds from the first report to the last synced inbox, looking and delivering at once as the router does."""
     cursor, log, clock = SqliteCursor(layout.router_db), open_log(layout.router_log), SystemClock()
     rng = random.Random(1)
     poller = Poller(gate=_gate(), cursor=cursor, authorship=FileAuthorship(layout), log=log, rng=rng, moment=0.0)
     transport = FileTransport(layout, lambda agent: None)
     deliverer = Deliverer(cursor=cursor, transport=transport, log=log, clock=clock, rng=rng)
-    source, owing, looked = _Changing(batches), asyncio.Event(), False
+    source, looked = _Changing(batches), False
 
     async def look() -> None:
         nonlocal looked
         for number in range(len(batches)):
             polled = await poller.poll(source, [_FEED.key], now=time.time(), moment=float(number))
             assert polled.seen
-            owing.set()
             await asyncio.sleep(0)
         looked = True
-        owing.set()
 
     async def deliver() -> None:
         while not looked:
-            await owing.wait()
-            owing.clear()
+            await asyncio.sleep(GATHER_S)
             await deliverer.deliver()
         await deliverer.deliver()
 
@@ -144,31 +155,39 @@ async def _play(layout: FleetLayout, batches: Sequence[Sequence[Report]]) -> flo
     took = time.perf_counter() - begin
     assert cursor.counts().owed == 0
     cursor.close()
-    return sum(map(len, batches)) / took
+    log.close()
+    return took
 
 
 def _bare(folder: Path, batches: Sequence[Sequence[Report]]) -> float:
-    """Items per second of one SQLite transaction and synced appends for each batch: no matching, no model."""
+    """Seconds of one SQLite transaction and synced appends for each batch: no matching, no model. What is known is not
+    appended; the lines are there already."""
+    folder.mkdir()
     db = sqlite3.connect(folder / "bare.db", isolation_level=None)
     db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE seen (key TEXT PRIMARY KEY);")
-    begin = time.perf_counter()
-    for turn, batch in enumerate(batches):
+    rounds = []
+    for batch in batches:
         lines: dict[str, list[bytes]] = {}
         for report in batch:
-            agent = f"a{int(report.item.labels[0].partition('-')[2]) % AGENTS}"
-            entry = Entry(id=new_entry_id(), ts=0.0, source="github", body=report.item.body)
-            lines.setdefault(agent, []).append(encode_entry(entry))
+            if report.item.edited_at:
+                agent = f"a{int(report.item.labels[0].partition('-')[2]) % AGENTS}"
+                entry = Entry(id=new_entry_id(), ts=0.0, source="github", body=report.item.body, metadata=_METADATA)
+                lines.setdefault(agent, []).append(encode_entry(entry))
+        rounds.append(([(f"{one.item.node_id}/{one.item.updated_at}",) for one in batch], lines))
+    begin = time.perf_counter()
+    for keys, lines in rounds:
         db.execute("BEGIN IMMEDIATE")
-        db.executemany("INSERT INTO seen VALUES (?)", [(f"{turn} {report.item.node_id}",) for report in batch])
+        db.executemany("INSERT OR IGNORE INTO seen VALUES (?)", keys)
         db.execute("COMMIT")
         for agent, some in lines.items():
             append_lines(folder / f"{agent}.jsonl", some)
     took = time.perf_counter() - begin
     db.close()
-    return sum(map(len, batches)) / took
+    return took
 
 
 def _prepare(folder: Path, items: Sequence[Report]) -> FleetLayout:
+    """A fleet that knows these items."""
     layout = FleetLayout(folder)
     for number in range(AGENTS):
         agent = layout.agent(f"a{number}")
@@ -176,27 +195,185 @@ def _prepare(folder: Path, items: Sequence[Report]) -> FleetLayout:
         agent.config.write_text("{}")
     layout.state.mkdir()
     cursor = SqliteCursor(layout.router_db)
-    watch = _gate().watches[0]
-    from relayfleet.model.watch import fingerprint_of
-
-    fresh = FreshWatch(name="w", fingerprint=fingerprint_of(watch), members=tuple(one.item.node_id for one in items))
-    mark = Progress(mark="2026-01-02T00:00:00Z", settled_at="2026-01-02T00:00:00Z")
-    change = FeedChange(
-        feed=_FEED, progress={"issues": mark}, snapshots=tuple(map(snapshot_of, items)), fresh=(fresh,)
-    )
-    cursor.commit(Batch(feeds=[change]), now=time.time())
+    _know(cursor, items)
     cursor.close()
     return layout
 
 
-def _through(folder: Path) -> Iterator[Figure]:
+def _know(cursor: SqliteCursor, items: Sequence[Report]) -> None:
+    [watch] = _gate().watches
+    fresh = FreshWatch(name="w", fingerprint=fingerprint_of(watch), members=tuple(one.item.node_id for one in items))
+    mark = Progress(mark="2026-01-02T00:00:00Z", settled_at="2026-01-02T00:00:00Z")
+    snapshots = tuple(map(snapshot_of, items))
+    change = FeedChange(feed=_FEED, progress={"issues": mark}, snapshots=snapshots, fresh=(fresh,))
+    cursor.commit(Batch(feeds=[change]), now=time.time())
+
+
+def _throughput(folder: Path) -> Iterator[Figure]:
     items = _items(BATCH * BATCHES)
-    batches = [_changed(items[n * BATCH : n * BATCH + BATCH], turn=n) for n in range(BATCHES)]
-    layout = _prepare(folder / "through", items)
-    rate = asyncio.run(_play(layout, batches))
-    bare = _bare(folder, batches)
-    print(rate, bare)
-    return iter(())
+    for label, news_of in (("one in ten of them news", 10), ("all of them news", 1)):
+        batches = _batches(items, news_of=news_of)
+        ours, bare = [], []
+        for turn in range(_TURNS):
+            place = folder / f"{news_of}-{turn}"
+            ours.append(asyncio.run(_play(_prepare(place, items), batches)))
+            bare.append(_bare(place / "bare", batches))
+            shutil.rmtree(place)
+        us = median(ours) / len(items) * 1e6
+        name = f"a polled item, batches of {BATCH}, {label}"
+        if news_of > 1:
+            yield Figure(name=name, value=us, unit="us", bound=100.0, reference="10,000 items a second")
+        else:
+            yield Figure(
+                name=name, value=us, unit="us", bound=2 * median(bare) / len(items) * 1e6, reference="as below"
+            )
+        yield Figure(
+            name=f"{name}, to a bare loop",
+            value=median([a / b for a, b in zip(ours, bare, strict=True)]),
+            unit="x",
+            bound=2.0,
+            reference="half as fast: one SQLite transaction and synced appends",
+        )
+
+
+# --------------------------------------------------------------------------------------------- a thousand repositories
+
+
+async def _rounds() -> list[Figure]:
+    with _folder() as folder, closing(GitHubProcess(folder)) as github:
+        github.control("seed", {"repositories": REPOSITORIES, "issues": 5, "pulls": 3, "runs": 0})
+        kinds: tuple[Kind, ...] = ("issues", "pulls")
+        repos = [f"acme/repo{number}" for number in range(REPOSITORIES)]
+        watches = tuple(Watch(name=f"{kind} {repo}", kind=kind, repo=repo) for repo in repos for kind in kinds)
+        cursor = SqliteCursor(folder / "router.db")
+        env = {**os.environ, **github.env, "HOME": str(folder)}
+        source = GitHubSource(GhProgram(("gh",), env), time.time)
+        poller = Poller(
+            gate=Gate(watches=watches),
+            cursor=cursor,
+            authorship=MemoryAuthorship(),
+            log=MemoryLog(),
+            rng=_Last(),
+            moment=0.0,
+        )
+
+        async def look(moment: float) -> tuple[Polled, float]:
+            begin = time.perf_counter()
+            polled = await poller.poll(source, list(poller.feeds), now=time.time(), moment=moment)
+            if len(polled.seen) < REPOSITORIES:
+                raise RuntimeError(f"a round failed: {polled.round.failure}")
+            return polled, time.perf_counter() - begin
+
+        await look(0.0)
+        quiet, wall_s = await look(1.0)
+        github.control("put", {"repo": "acme/repo7", "kind": "issues", "number": 3, "title": "changed"})
+        changed, _ = await look(2.0)
+        swept, sweep_s = await look(SWEEP_S)
+        cursor.close()
+    return [*_figures_of(quiet, wall_s, changed), *_figures_of_sweep(swept, sweep_s)]
+
+
+class _Last(random.Random):
+    """All feeds are swept in the same round, so that it can be told apart."""
+
+    def random(self) -> float:
+        return 0.0
+
+
+def _figures_of(quiet: Polled, wall_s: float, changed: Polled) -> Iterator[Figure]:
+    name = f"a quiet round of {REPOSITORIES:,} repositories"
+    points = sum(one.points for one in quiet.round.spent)
+    yield Figure(name=f"{name}: requests", value=len(quiet.round.spent), unit="", bound=20, reference="20")
+    yield Figure(name=f"{name}: points", value=points, unit="", bound=20, reference="20")
+    yield Figure(name=f"{name}: wall", value=wall_s, unit="s", bound=10, reference="10 s, GitHub answering at once")
+    more = len(changed.round.spent) - len(quiet.round.spent)
+    yield Figure(name="one changed item: more requests", value=more, unit="", bound=1, reference="1")
+
+
+def _figures_of_sweep(swept: Polled, sweep_s: float) -> Iterator[Figure]:
+    sweeps = [one for one in swept.round.spent if one.purpose == "sweep"]
+    pulls = 3 * REPOSITORIES
+    name = f"a sweep of {pulls:,} open pull requests"
+    points = sum(one.points for one in sweeps)
+    yield Figure(name=f"{name}: requests", value=len(sweeps), unit="", bound=pulls / 100, reference="100 at once")
+    yield Figure(name=f"{name}: points", value=points, unit="", bound=pulls / 50, reference="a point for 50")
+    per_h = points * 3600 / SWEEP_S
+    yield Figure(name=f"{name}: points an hour", value=per_h, unit="", bound=500, reference="a tenth of the allowance")
+    yield Figure(name=f"{name}: wall of that round", value=sweep_s, unit="s", bound=30, reference="30 s")
+
+
+# ------------------------------------------------------------------------------------------------------ a million keys
+
+
+def _fill(path: Path, count: int) -> None:
+    """What the router remembers after so many items of other repositories, each in view and delivered once."""
+    cursor = SqliteCursor(path)
+    record = encode_snapshot(snapshot_of(_items(1)[0]))
+    cursor.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA synchronous = OFF")
+        db.execute("BEGIN")
+        ids = [f"I_kwDOfiller{number:09}" for number in range(count)]
+        feeds = [f"items:acme/filler{number % 1000}" for number in range(count)]
+        db.executemany(
+            "INSERT INTO snapshots (node_id, feed, open, busy, at, record) VALUES (?, ?, 0, 0, 1.0, ?)",
+            ((node_id, feed, record) for node_id, feed in zip(ids, feeds, strict=True)),
+        )
+        db.executemany("INSERT INTO members (watch, node_id) VALUES ('w', ?)", ((node_id,) for node_id in ids))
+        db.executemany(
+            "INSERT INTO deliveries (agent, key, entry_id, entry, item, priority, not_before, state, at)"
+            " VALUES (?, ?, ?, '', ?, 0, 0, 'done', 1.0)",
+            ((f"a{n % AGENTS}", f"issues/{node_id}/{'0' * 36}", f"{n:016x}", node_id) for n, node_id in enumerate(ids)),
+        )
+        db.execute("COMMIT")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _memory(folder: Path) -> Iterator[Figure]:
+    items = _items(BATCH * BATCHES)
+    batches = _batches(items, news_of=1)
+    costs = {}
+    for keys in (1_000, 1_000_000):
+        place = folder / f"{keys}"
+        layout = _prepare(place, items)
+        _fill(layout.router_db, keys)
+        if keys == 1_000_000:
+            yield from _start(layout)
+        costs[keys] = asyncio.run(_play(layout, batches)) / len(items) * 1e6
+        shutil.rmtree(place)
+    few, many = costs.values()
+    yield Figure(
+        name="an event, a million keys known, to a thousand", value=many / few, unit="x", bound=1.5, reference="flat"
+    )
+
+
+def _start(layout: FleetLayout) -> list[Figure]:
+    """The router as a process, from its start until it answers; GitHub cannot be reached."""
+    layout.fleet_json.write_text(json.dumps({"id": os.urandom(6).hex(), "github": {"command": "false"}}))
+    watch = {"name": "w", "kind": "issues", "repo": _REPO}
+    layout.routes_json.write_text(json.dumps({"watches": [watch]}))
+    socket = sockets_of(json.loads(layout.fleet_json.read_bytes())["id"]).control("router")
+    starts, weights = [], []
+    for _ in range(_TURNS):
+        begin = time.perf_counter()
+        argv = [sys.executable, "-m", "relayfleet", "run", "router", "--root", str(layout.root)]
+        router = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True)
+        try:
+            while not socket.exists() or ask_all({"": socket}, {"op": "status"}, timeout_s=10.0)[""] is None:
+                if router.poll() is not None or time.perf_counter() - begin > 60:
+                    raise RuntimeError("the router does not come up")
+                time.sleep(0.005)
+            starts.append(time.perf_counter() - begin)
+            weights.append(psutil.Process(router.pid).memory_info().rss / 1e6)
+        finally:
+            router.terminate()
+            router.wait(30)
+    shutil.rmtree(socket.parent, ignore_errors=True)
+    name = "a router that knows a million keys"
+    return [
+        Figure(name=f"{name}: start until it answers", value=median(starts), unit="s", bound=1.0, reference="1 s"),
+        Figure(name=f"{name}: resident", value=max(weights), unit="MB", bound=80.0, reference="80 MB"),
+    ]
 
 
 @contextmanager

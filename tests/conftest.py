@@ -17,6 +17,7 @@ CI = bool(os.environ.get("RELAYFLEET_CHECK_CI"))
 # Program -> where it is, and the command that installs it.
 PROGRAMS: dict[str, tuple[Path | None, str]] = {
     "gh": (Path(found) if (found := shutil.which("gh")) else None, "apt-get install gh"),
+    "strace": (Path(found) if (found := shutil.which("strace")) else None, "apt-get install strace"),
     "claude": (TOOLS / ".bin" / "claude", "npm install --prefix .tools @anthropic-ai/claude-code@2.1.328"),
     "github-schema": (
         TOOLS / "@octokit" / "graphql-schema" / "schema.graphql",

@@ -37,14 +37,15 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """`number` is the issue's or pull request's number, or the run's id. `association` is what GitHub attests of the
-    author towards the repository (`OWNER`, `MEMBER`, `COLLABORATOR`, `CONTRIBUTOR`, `NONE` ...); of a run's author,
-    see `sources/github/runs.py`. `bot`: the author is an app, and its login ends in `[bot]`. Times are ISO 8601 in UTC
-    with a trailing Z, by GitHub's clock; `edited_at` is when the body was last edited, empty when never. `state` is
-    `open`, `closed`, `merged`, or a run's status. `workflow_file` is the last part of the workflow's path and `trigger`
-    what set a run off (`push`, `pull_request` ...); both are empty for issues and pull requests. `reviewers` are the
-    logins and `team/<slug>`s whose review is asked for, `code_owners` those of them whom a CODEOWNERS file names.
-    `head_message` is the head commit's message.
+    """`node_id` is as `id_on` gives it. `number` is the issue's or pull request's number, or the run's id.
+    `association` is what GitHub attests of the author towards the repository (`OWNER`, `MEMBER`, `COLLABORATOR`,
+    `CONTRIBUTOR`, `NONE` ...); of a run's author, see `sources/github/runs.py`. `bot`: the author is an app, and
+    its login ends in `[bot]`. Times are ISO 8601 in UTC with a trailing Z, by GitHub's clock; `edited_at` is when
+    the body was last edited, empty when never. `state` is `open`, `closed`, `merged`, or a run's status.
+    `workflow_file` is the last part of the workflow's path and `trigger` what set a run off (`push`, `pull_request`
+    ...); both are empty for issues and pull requests. `reviewers` are the logins and `team/<slug>`s whose review is
+    asked for, `code_owners` those of them whom a CODEOWNERS file names. `head_message` is the head commit's
+    message.
     """
 
     repo: str
@@ -127,6 +128,17 @@ class Report:
 def address_of(host: str, repo: str) -> str:
     """OWNER/NAME on github.com, HOST/OWNER/NAME elsewhere: as `gh --repo` takes it."""
     return repo if host == GITHUB else f"{host}/{repo}"
+
+
+def id_on(host: str, node_id: str) -> str:
+    """A node id as it is known here: two hosts may give the same one, so that away from github.com the host stands
+    before it."""
+    return node_id if host == GITHUB else f"{host}:{node_id}"
+
+
+def id_there(node_id: str) -> str:
+    """The node id as its host knows it."""
+    return node_id.rpartition(":")[2]
 
 
 def split_address(address: str) -> tuple[str, str]:

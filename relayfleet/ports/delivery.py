@@ -47,7 +47,8 @@ class Upkeep(Protocol):
 
 
 class Transport(Protocol):
-    """Brings entries to the inbox of an agent, wherever that agent lives, each id once."""
+    """Brings entries to the inbox of an agent, wherever that agent lives, each id once. May be called from several
+    threads at once, for different agents."""
 
     def deliver(self, agent: str, entries: Sequence[Entry]) -> None:
         """When it returns, all of them are in the inbox, durably and in this order but for those that were there

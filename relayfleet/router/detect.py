@@ -14,7 +14,7 @@ from relayfleet.model.event import Event, Why, key_of
 from relayfleet.model.filter import Filter, matches_filter
 from relayfleet.model.item import Item, Kind, Report
 from relayfleet.model.moment import earlier
-from relayfleet.model.snapshot import Snapshot, glimpse_of, rewound, snapshot_of
+from relayfleet.model.snapshot import Snapshot, glimpse_of, is_same, rewound, snapshot_of
 from relayfleet.model.vouch import vouchers_of
 from relayfleet.model.watch import Watch, fingerprint_of
 from relayfleet.ports.cursor import FeedChange, FreshWatch
@@ -114,7 +114,7 @@ def _take_report(
         since = earlier(came, 1.0)
     then = known or rewound(report, since=since)
     changes = compare(report, known, since=since)
-    snapshot = snapshot_of(report, then)
+    snapshot = known if known and changes is None and is_same(item, known) else snapshot_of(report, then)
     moved = bool(sight.named) and item.repo.casefold() != sight.named.casefold()
     existed = item.created_at <= since and not came
     for view in views:

@@ -275,7 +275,7 @@ class Telling:
 
     def add_watch(self, repo: str, *, name: str = "") -> None:
         kind = self.rng.choice(KINDS)
-        view, (flags, sees) = self.rng.choice(list((VIEWS if kind == "issues" else VIEWS | OF_PULLS).items()))
+        flags, sees = self.rng.choice(list((VIEWS if kind == "issues" else VIEWS | OF_PULLS).values()))
         self.watches += 1
         name = name or f"{self.watches}"
         watch = Watch(name=name, kind=kind, repo=repo, filter=flags)
@@ -291,18 +291,8 @@ class Telling:
         story.settled = lambda thing: thing.updated < self.looked_at - 5.0
         for _ in range(rng.choice([0, 2, 5, 10, 20, 30]) * len(self.repos) // 4):
             story.act()
-        pulls, issues = story.things("pulls"), story.things("issues")
-        if rng.random() < 0.08 and pulls and issues:
-            match rng.randrange(4):
-                case 0:
-                    story.many_comments(rng.choice(issues + pulls), rng.randint(51, 130))
-                case 1:
-                    story.many_reviews(rng.choice(pulls), rng.randint(21, 45))
-                case 2:
-                    story.long_review(rng.choice(pulls), rng.randint(51, 120))
-                case _:
-                    for thing in rng.sample(issues + pulls, min(len(issues + pulls), rng.randint(21, 60))):
-                        story.edit(thing)
+        if rng.random() < 0.25:
+            story.burst()
         if rng.random() < 0.03:
             story.rename()
 

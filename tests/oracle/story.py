@@ -84,6 +84,51 @@ class Story:
         [do] = self.rng.choices([act for _, act in both], [weight for weight, _ in both])
         do(thing)
 
+    def burst(self) -> None:
+        """More of a kind in one place than fits on a page, or what hides one change behind another."""
+        repository = self._repository(self.rng.choice(self.repositories))
+        things = list(self._things(repository))
+        pulls = [thing for thing in things if thing.kind == "pulls"]
+        count = self.rng.randint(21, 60)
+        if not pulls:
+            return
+        thing, pull = self.rng.choice(things), self.rng.choice(pulls)
+        match self.rng.randrange(6):
+            case 0:
+                for _ in range(2 * count):
+                    self.comment(thing)
+                for _ in range(3):
+                    self.hide(thing)
+            case 1:
+                for _ in range(count):
+                    self.review(pull)
+                for _ in range(3):
+                    self.edit_note(pull)
+            case 2:
+                lines = [("src/b.py", line, self._text("line")) for line in range(1, 2 * count)]
+                self.github.review(*self._of(pull), author=self.rng.choice(TRUSTED), comments=lines, at=self.moment)
+            case 3:
+                for one in things:
+                    self.edit(one)
+            case 4:
+                for _ in range(count // 2):
+                    self.open(repository)
+                for one in things:
+                    self.label(one)
+            case _:
+                self._swap(repository)
+
+    def _swap(self, repository: Repository) -> None:
+        """One comes from elsewhere, and one goes: there are as many as before."""
+        for number in self.rng.sample(self.repositories, len(self.repositories)):
+            there = self._repository(number)
+            coming = [thing for thing in self._things(there) if thing.kind == "issues" and self.settled(thing)]
+            going = [thing for thing in self._things(repository) if thing.kind == "issues"]
+            if there is not repository and coming and going:
+                self.delete(self.rng.choice(going))
+                self._move(self.rng.choice(coming), repository.full)
+                return
+
     def open(self, repository: Repository) -> None:
         kind = self.rng.choice(KINDS)
         fields: dict[str, Any] = {"draft": self.rng.random() < 0.3, "base": self._base()} if kind == "pulls" else {}
@@ -103,10 +148,6 @@ class Story:
 
     def comment(self, thing: Thing) -> None:
         self.github.comment(*self._of(thing), self._text("said"), author=self.rng.choice(AUTHORS), at=self.moment)
-
-    def many_comments(self, thing: Thing, count: int) -> None:
-        for _ in range(count):
-            self.comment(thing)
 
     def edit_note(self, thing: Thing) -> None:
         parts = list(thing.parts())
@@ -137,14 +178,6 @@ class Story:
             comments=lines,
             at=self.moment,
         )
-
-    def many_reviews(self, thing: Thing, count: int) -> None:
-        for _ in range(count):
-            self.review(thing)
-
-    def long_review(self, thing: Thing, count: int) -> None:
-        lines = [("src/b.py", line, self._text("line")) for line in range(1, count + 1)]
-        self.github.review(*self._of(thing), author=self.rng.choice(TRUSTED), comments=lines, at=self.moment)
 
     def dismiss(self, thing: Thing) -> None:
         reviews = [one for one in thing.reviews if one.state != "DISMISSED"]
@@ -228,6 +261,9 @@ class Story:
             return
         if target == "acme/attic":
             self.github.do(lambda: self.github.state.add_repository("acme/attic"))
+        self._move(thing, target)
+
+    def _move(self, thing: Thing, target: str) -> None:
         self.github.transfer(*self._of(thing), target, keeps_id=self.rng.random() < 0.5, at=self.moment)
         self.resting.add(thing.id)
 
@@ -235,14 +271,6 @@ class Story:
         old = self.name(self.rng.choice(self.repositories))
         self._names += 1
         self.github.rename(old, f"acme/renamed{self._names}")
-
-    def things(self, kind: ThingKind) -> list[Thing]:
-        return [
-            thing
-            for number in self.repositories
-            for thing in self._things(self._repository(number))
-            if thing.kind == kind
-        ]
 
     def _things(self, repository: Repository) -> Sequence[Thing]:
         return [thing for kind in KINDS for thing in repository.things[kind].values() if thing.id not in self.resting]

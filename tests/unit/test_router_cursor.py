@@ -89,12 +89,38 @@ def test_a_round_is_recorded_whole_or_not_at_all(cursor: SqliteCursor) -> None:
     assert len(cursor.owed(now=4.0)) == 1
 
 
-def test_what_somebody_damaged_is_passed_over(cursor: SqliteCursor, path: Path) -> None:
+def test_what_somebody_damaged_is_passed_over(path: Path) -> None:
+    cursor = SqliteCursor(path)
     cursor.commit(Batch(owed=[owed("a", "e1"), owed("a", "e2")]), now=1.0)
+    cursor.close()
     with sqlite3.connect(path) as db:
         db.execute("UPDATE deliveries SET entry = '{' WHERE entry_id = 'e1'")
     db.close()
-    assert [one.entry.id for one in cursor.owed(now=2.0)] == ["e2"]
+    again = SqliteCursor(path)
+    assert [one.entry.id for one in again.owed(now=2.0)] == ["e2"]
+    again.close()
+
+
+def test_what_was_just_recorded_is_what_the_disk_has(path: Path) -> None:
+    """What is kept in memory between two calls never differs from what another process reads."""
+    cursor = SqliteCursor(path)
+    for turn in range(3):
+        snapshots = tuple(replace(snapshot(number), title=f"turn {turn}") for number in (1, 2, 3))
+        waiting = replace(owed("a", f"w{turn}"), not_before=50.0)
+        batch = Batch(
+            feeds=[FeedChange(feed=FEED, progress={"issues": PROGRESS}, snapshots=snapshots)],
+            owed=[owed("a", f"e{turn}"), waiting],
+        )
+        cursor.commit(batch, now=float(turn))
+        other = SqliteCursor(path)
+        assert cursor.snapshots(["I_1", "I_2", "I_3"]) == other.snapshots(["I_1", "I_2", "I_3"])
+        assert cursor.owed(now=100.0) == other.owed(now=100.0)
+        other.close()
+    cursor.commit(Batch(feeds=[FeedChange(feed=FEED, progress={"issues": PROGRESS}, gone=("I_2",))]), now=9.0)
+    assert set(cursor.snapshots(["I_1", "I_2", "I_3"])) == {"I_1", "I_3"}
+    [joined] = [one for one in cursor.owed(now=100.0) if one.not_before]
+    assert joined.entry.metadata["joined"] == 3
+    cursor.close()
 
 
 def test_another_process_may_write_at_the_same_time(cursor: SqliteCursor, path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from relayfleet.model.item import GHOST, Act, ActKind, Check, Item, Note, NoteKind, Report
+from relayfleet.model.item import GHOST, Act, ActKind, Check, Item, Note, NoteKind, Report, id_on
 
 _ACTS: Mapping[str, ActKind] = {
     "LabeledEvent": "labeled",
@@ -66,15 +66,15 @@ def decode_page(connection: Mapping[str, Any]) -> Page:
     return Page(nodes=nodes, cursor=info["endCursor"] if info["hasNextPage"] else None)
 
 
-def decode_stub(node: Mapping[str, Any]) -> Stub:
-    return Stub(node_id=str(node["id"]), created_at=str(node["createdAt"]), updated_at=str(node["updatedAt"]))
+def decode_stub(node: Mapping[str, Any], *, host: str) -> Stub:
+    return Stub(node_id=id_on(host, node["id"]), created_at=str(node["createdAt"]), updated_at=str(node["updatedAt"]))
 
 
-def decode_place(node: Mapping[str, Any]) -> Place:
+def decode_place(node: Mapping[str, Any], *, host: str) -> Place:
     asked = "commits" in node
     head, _, checks = _head(node) if asked else ("", "", None)
     return Place(
-        node_id=str(node["id"]),
+        node_id=id_on(host, node["id"]),
         repo=str(node["repository"]["nameWithOwner"]),
         number=int(node["number"]),
         updated_at=str(node["updatedAt"]),
@@ -105,7 +105,7 @@ def decode_item(node: Mapping[str, Any], *, host: str) -> Item:
         repo=node["repository"]["nameWithOwner"],
         private=bool(node["repository"]["isPrivate"]),
         kind="pulls" if pull else "issues",
-        node_id=node["id"],
+        node_id=id_on(host, node["id"]),
         number=int(node["number"]),
         title=node["title"] or "",
         body=node.get("body") or "",

@@ -22,6 +22,7 @@ from relayfleet.model.watch import Progress
 from relayfleet.ports.source import Failure, Found, Listing, Look, Purpose, Search, Sight
 from relayfleet.sources.github.call import Caller, settled_at
 from relayfleet.sources.github.decode import (
+    Place,
     Stub,
     decode_comments,
     decode_item,
@@ -167,8 +168,7 @@ class ItemReader:
         failure = await self._ask_all(tasks)
         # What came from another repository shows only when it was read, and may make up for what is missing.
         for _ in range(2):
-            sweeps = [task for reading in _sound(readings) for task in _sweep_tasks(reading)]
-            failure = await self._ask_all(sweeps, ended_by=failure)
+            failure = await self._sweep(_sound(readings), ended_by=failure)
             for reading in _sound(readings):
                 _choose(reading)
             failure = await self._read(_sound(readings), ended_by=failure)
@@ -190,6 +190,20 @@ class ItemReader:
         size = min(DETAILS_AT_ONCE, max(1, self._at_once // 2))
         more: list[_Task] = []
         tasks = [_details_task(chunk, self._caller.host, more) for chunk in _chunks(wanted, size)]
+        return await self._ask_with(tasks, more, ended_by=ended_by)
+
+    async def _sweep(self, readings: Sequence[_Reading], *, ended_by: Failure | None) -> Failure | None:
+        """Looks for what is to be swept, and, where items are missing, for all that are known."""
+        asked = [(reading, one) for reading in readings for one in _asked(reading)]
+        lost = [(reading, one) for reading in readings for one in _lost(reading)]
+        size = min(SWEEP_AT_ONCE, self._at_once)
+        more: list[_Task] = []
+        tasks = [_sweep_task(chunk, more, checks=True) for chunk in _chunks(asked, size)]
+        tasks += [_sweep_task(chunk, more, checks=False) for chunk in _chunks(lost, 2 * size)]
+        return await self._ask_with(tasks, more, ended_by=ended_by)
+
+    async def _ask_with(self, tasks: Sequence[_Task], more: list[_Task], *, ended_by: Failure | None) -> Failure | None:
+        """As `_ask_all`, and then what the answers add to `more`."""
         while tasks:
             ended_by = await self._ask_all(tasks, ended_by=ended_by)
             tasks, more[:] = list(more), []
@@ -280,7 +294,7 @@ def _probe_task(reading: _Reading) -> _Task:
             if not probed.date:
                 probed.date, probed.total = date, int(connection["totalCount"])
             page = decode_page(connection)
-            stubs = [decode_stub(node) for node in page.nodes]
+            stubs = [decode_stub(node, host=look.feed.host) for node in page.nodes]
             probed.stubs.update((stub.node_id, stub) for stub in stubs)
             if page.cursor and (not stubs or stubs[-1].updated_at > probed.floor):
                 unread.append((kind, page.cursor))
@@ -347,16 +361,17 @@ def _search_task(reading: _Reading, wanted: Search, failures: dict[str, Failure]
     return _Task(ask(None), "search", (reading,), take=take, fail=fail, together=LONG_AT_ONCE)
 
 
-def _sweep_tasks(reading: _Reading) -> list[_Task]:
-    """Looks for what the look wants swept, and, where items are missing, for all that are known."""
-    look = reading.look
-    asked = [one for one in dict.fromkeys(look.sweep) if one not in reading.swept]
+def _asked(reading: _Reading) -> list[str]:
+    asked = [one for one in dict.fromkeys(reading.look.sweep) if one not in reading.swept]
     reading.swept.update(asked)
+    return asked
+
+
+def _lost(reading: _Reading) -> list[str]:
     missing = [kind for kind in reading.probed if _has_fewer(reading, kind)]
-    lost = [one for kind in missing for one in look.members(kind) if one not in reading.swept]
+    lost = [one for kind in missing for one in reading.look.members(kind) if one not in reading.swept]
     reading.swept.update(lost)
-    tasks = [_sweep_task(reading, chunk, checks=True) for chunk in _chunks(asked, SWEEP_AT_ONCE)]
-    return tasks + [_sweep_task(reading, chunk, checks=False) for chunk in _chunks(lost, 2 * SWEEP_AT_ONCE)]
+    return lost
 
 
 def _has_fewer(reading: _Reading, kind: Kind) -> bool:
@@ -378,26 +393,43 @@ def _came(reading: _Reading, report: Report, progress: Progress) -> bool:
     return any(act.kind == "transferred" and act.at > progress.mark for act in report.acts)
 
 
-def _sweep_task(reading: _Reading, node_ids: Sequence[str], *, checks: bool) -> _Task:
+def _sweep_task(wanted: Sequence[tuple[_Reading, str]], more: list[_Task], *, checks: bool) -> _Task:
+    """`more` takes the halves of what failed."""
+    by_reading: dict[int, tuple[_Reading, list[str]]] = {}
+    for reading, node_id in wanted:
+        by_reading.setdefault(id(reading), (reading, []))[1].append(node_id)
+    readings = [reading for reading, _ in by_reading.values()]
+
     def take(data: Any, date: float) -> None:
-        reading.learn(node_ids)
-        for node_id, node in zip(node_ids, data, strict=True):
+        for reading, ids in by_reading.values():
+            reading.learn(ids)
+        for (reading, node_id), node in zip(wanted, data, strict=True):
             if not node:
                 reading.gone.add(node_id)
-                continue
-            place, known = decode_place(node), reading.known.get(node_id)
-            moved = place.repo.casefold() != reading.named.casefold()
-            changed = place.checks is not None and (
-                known is None
-                or known.head != place.head
-                or known.checks != {check.name: f"{check.state}@{check.at}" for check in place.checks}
-            )
-            if moved or changed:
+            elif _is_news(reading, decode_place(node, host=reading.look.feed.host)):
                 reading.want([node_id])
 
-    question = sweep(node_ids, checks=checks)
-    return _Task(
-        question, "sweep", (reading,), take=take, fail=_failing(reading), together=DETAILS_TOGETHER, node_ids=node_ids
+    def fail(failure: Failure) -> None:
+        if len(wanted) > 1:
+            half = len(wanted) // 2
+            more.extend(_sweep_task(part, more, checks=checks) for part in (wanted[:half], wanted[half:]))
+        else:
+            readings[0].failure = failure
+
+    ids = [node_id for _, node_id in wanted]
+    question = sweep(ids, checks=checks)
+    return _Task(question, "sweep", readings, take=take, fail=fail, together=DETAILS_TOGETHER, node_ids=ids)
+
+
+def _is_news(reading: _Reading, place: Place) -> bool:
+    """Whether an item is elsewhere now, or its checks stand otherwise."""
+    known = reading.known.get(place.node_id)
+    if place.repo.casefold() != reading.named.casefold():
+        return True
+    return place.checks is not None and (
+        known is None
+        or known.head != place.head
+        or known.checks != {check.name: f"{check.state}@{check.at}" for check in place.checks}
     )
 
 

@@ -10,12 +10,12 @@ variable: nothing is pasted into a query.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from relayfleet.model.filter import Filter
-from relayfleet.model.item import Kind
+from relayfleet.model.item import Kind, id_there
 
 PROBE_FIRST = 20
 PAGE = 100
@@ -260,7 +260,7 @@ def compose(questions: Sequence[Question]) -> Query:
             type_name, value = question.variables[place]
             name = f"v{index}_{place}"
             declared.append(f"${name}: {type_name}")
-            variables[name] = value
+            variables[name] = _THERE.get(type_name, _same)(value)
             text = text.replace(f"${place}", f"${name}")
         aliases.append(f"a{index}")
         lines.append(f"a{index}: {text}")
@@ -268,6 +268,17 @@ def compose(questions: Sequence[Question]) -> Query:
     head = f"query({', '.join(declared)})" if declared else "query"
     text = "\n".join((f"{head} {{", *lines, "rateLimit { cost }", "}", *fragments))
     return Query(text=text, variables=variables, aliases=tuple(aliases))
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+# What a host is asked for by its own ids.
+_THERE: Mapping[str, Callable[[Any], Any]] = {
+    "ID!": id_there,
+    "[ID!]!": lambda node_ids: [id_there(node_id) for node_id in node_ids],
+}
 
 
 def _changed_last(kind: Kind, *, first: int, after: str) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from relayfleet.model.item import GHOST, Item, Report
+from relayfleet.model.item import GHOST, Item, Report, id_on
 from relayfleet.model.watch import Progress
 from relayfleet.ports.source import Failure, Look, Sight
 from relayfleet.sources.github.answer import Answer
@@ -166,7 +166,7 @@ def decode_run(run: Mapping[str, Any], *, host: str) -> Item:
         repo=repository["full_name"],
         private=bool(repository["private"]),
         kind="runs",
-        node_id=run["node_id"],
+        node_id=id_on(host, run["node_id"]),
         number=int(run["id"]),
         title=run.get("display_title") or run.get("name") or "",
         body=commit.get("message") or "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -25,7 +26,7 @@ class Recent(Generic[K, V]):
         for key, value in values.items():
             self._known.pop(key, None)
             self._known[key] = value
-        for key in list(self._known)[: max(0, len(self._known) - self._most)]:
+        for key in list(islice(self._known, max(0, len(self._known) - self._most))):
             del self._known[key]
 
     def drop(self, keys: Iterable[K]) -> None:
