@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relayfleet.errors import FleetError
+from relayfleet.errors import FleetError, StorageFailed
 from relayfleet.store.files import write_atomic
 
 if TYPE_CHECKING:
@@ -431,4 +432,6 @@ def _record_failure(path: Path, log: Log, error: Exception) -> None:
     hint = error.hint if isinstance(error, FleetError) else "the trace is in the log"
     log.error("daemon.gave_up", words, trace=None if known else error, hint=hint)
     record = {"version": 1, "ts": time.time(), "error": words, "hint": hint}
-    write_atomic(path, json.dumps(record).encode() + b"\n")
+    # On a full disk the reason is in the exit and in the log, where there is one; it must not be lost to this.
+    with contextlib.suppress(StorageFailed):
+        write_atomic(path, json.dumps(record).encode() + b"\n")

@@ -295,15 +295,18 @@ class RouterProcess:
         assert self.process.wait(20) == 0, self.errors()
 
 
-def tracing(fleet: Fleet, calls: str, *expressions: str) -> list[str]:
+def tracing(fleet: Fleet, calls: str, *expressions: str, inboxes: bool = False) -> list[str]:
     """The words of a `strace` that follows these calls of the router (every thread has a count of its own) on what it
-    writes in the fleet's folder."""
+    writes in the fleet's folder, or only those on `inboxes`."""
     layout = FleetLayout(fleet.root)
-    state, database, log = layout.state, layout.router_db, layout.router_log
-    paths = [state, layout.router_lock, database, *(Path(f"{database}-{more}") for more in ("wal", "shm", "journal"))]
-    paths += [log, *(Path(f"{log}.{number}") for number in range(1, KEEP + 1))]
-    for agent in map(layout.agent, AGENTS):
-        paths += [agent.state, agent.inbox, agent.inbox.with_suffix(".lock")]
+    agents = [layout.agent(agent) for agent in AGENTS]
+    paths = [agent.inbox for agent in agents]
+    if not inboxes:
+        database, log = layout.router_db, layout.router_log
+        paths += [layout.state, layout.router_lock, log, database]
+        paths += [Path(f"{database}-{more}") for more in ("wal", "shm", "journal")]
+        paths += [Path(f"{log}.{number}") for number in range(1, KEEP + 1)]
+        paths += [path for agent in agents for path in (agent.state, agent.inbox.with_suffix(".lock"))]
     words = ["strace", "-f", "-qq", "-o", str(fleet.root.parent / "trace"), "-e", f"trace={calls}"]
     words += [word for path in paths for word in ("-P", str(path))]
     return [*words, *(word for expression in expressions for word in ("-e", expression))]

@@ -45,7 +45,8 @@ pytestmark = [
 ]
 KILLS = 12
 KILLS_LONG = 320
-# By these something gets to the disk: of one kind of call the nth is the last one that the router makes.
+# By these something gets to the disk: of one kind of call the nth is the last one that the router makes. Those on
+# inboxes are counted apart: what goes before them and after them is another file.
 CALLS: dict[str, Iterable[int]] = {
     "pwrite64": (3, 40, 75),
     "write": (2, 6, 9),
@@ -53,6 +54,8 @@ CALLS: dict[str, Iterable[int]] = {
     "fsync": (1, 3),
     "ftruncate": (1,),
     "rename": (1,),
+    "write inbox": (1, 2, 3),
+    "fsync inbox": (1, 3),
 }
 CALLS_LONG: dict[str, Iterable[int]] = {
     "pwrite64": range(1, 121),
@@ -62,6 +65,8 @@ CALLS_LONG: dict[str, Iterable[int]] = {
     "ftruncate": range(1, 3),
     "unlink": range(1, 3),
     "rename": range(1, 5),
+    "write inbox": range(1, 13),
+    "fsync inbox": range(1, 13),
 }
 TELLERS = 3
 TELLS = 8
@@ -113,14 +118,16 @@ def test_kills_at_the_nth_call_to_the_disk(fleet: Fleet, ledger: Ledger, request
     """`strace` kills it in the middle of the call."""
     died: Counter[str] = Counter()
     with ledger.stream():
-        for call, numbers in (CALLS_LONG if is_long(request) else CALLS).items():
+        for name, numbers in (CALLS_LONG if is_long(request) else CALLS).items():
+            call, _, inboxes = name.partition(" ")
             for number in numbers:
                 if call == "rename":
                     _fill(FleetLayout(fleet.root).router_log)
-                tracer = tracing(fleet, call, f"inject={call}:signal=KILL:when={number}")
+                injected = f"inject={call}:signal=KILL:when={number}"
+                tracer = tracing(fleet, call, injected, inboxes=bool(inboxes))
                 # A call that is made so rarely is not waited for.
                 with RouterProcess(fleet, tracer=tracer) as router:
-                    died[call] += ends(router, within_s=4.0)
+                    died[name] += ends(router, within_s=4.0)
     print(f"kills in {dict(died)}, {_last(fleet, ledger)}")
     assert {call for call, count in died.items() if count} >= set(CALLS)
 

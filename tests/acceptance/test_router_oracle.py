@@ -259,12 +259,18 @@ class Telling:
         self.oracle.watch(self.reader.watched, levels)
 
     def change_gate(self) -> None:
-        """A watch comes, goes, or looks at something else."""
+        """A watch comes, goes, or looks at something else; or all those of a repository go, and one comes back."""
         watched = self.reader.watched
-        match self.rng.randrange(3):
+        unwatched = sorted(self.repos.keys() - {one.watch.repo for one in watched})
+        match self.rng.randrange(4):
             case 0 if len(watched) > 1:
                 watched.remove(self.rng.choice(watched))
+            case 1 if not unwatched:
+                repo = self.rng.choice(watched).watch.repo
+                watched[:] = [one for one in watched if one.watch.repo != repo]
             case 1:
+                self.add_watch(self.rng.choice(unwatched))
+            case 2:
                 old = watched.pop(self.rng.randrange(len(watched)))
                 self.add_watch(old.watch.repo, name=old.watch.name)
             case _:

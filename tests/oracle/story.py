@@ -42,7 +42,8 @@ class Story:
         self._names = 0
 
     def begin(self, full: str, *, items: int, at: float, private: bool = False) -> int:
-        """A repository with items of some time ago. Gives its id."""
+        """A repository with items of some time ago, which nobody looks at yet. Gives its id."""
+        self.swept = lambda thing: True
         state = self.github.state
         repository = self.github.do(lambda: state.add_repository(full, private=private))
         for login, association in PEOPLE.items():
@@ -54,10 +55,11 @@ class Story:
         for thing in list(self._things(repository)):
             self.moment = max(thing.updated, at + self.rng.random() * items * 60)
             self.rng.choice((self.comment, self.label, self.assign, self.close, self.edit))(thing)
-            self.moment = thing.updated
             if thing.kind == "pulls":
+                self.moment += self.rng.random() * items * 600
                 self.check(thing)
         self.moment = None
+        self.swept = lambda thing: False
         self.repositories.append(repository.id)
         return repository.id
 
