@@ -11,7 +11,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-SECTIONS = ("startup", "latency", "footprint", "hundred", "matching")
+SECTIONS = ("startup", "latency", "footprint", "hundred", "matching", "router")
 
 
 def main(wanted: list[str]) -> int:

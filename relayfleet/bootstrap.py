@@ -427,6 +427,8 @@ def _record_failure(path: Path, log: Log, error: Exception) -> None:
     """What `fleet start` and `fleet status` tell of a daemon that gave up."""
     import time
 
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
     known = isinstance(error, FleetError)
     words = str(error) if known else f"{type(error).__name__}: {error} (this is a bug)"
     hint = error.hint if isinstance(error, FleetError) else "the trace is in the log"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,21 @@ def is_alive(process: psutil.Process) -> bool:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="the campaigns in their long form, which take an hour")
     parser.addoption("--seed", type=int, help="tells a random story again: the seed that a campaign printed")
+
+
+@pytest.fixture
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether a campaign is to be run in its long form."""
+    return bool(request.config.getoption("--long"))
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    """Chance that can be repeated: a failure shows the seed."""
+    given = request.config.getoption("--seed")
+    seed = random.randrange(1 << 30) if given is None else given
+    print(f"seed {seed}")
+    return random.Random(seed)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

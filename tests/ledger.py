@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
-import pytest
 
 from relayfleet.client.control import ask
 from relayfleet.errors import FleetError
@@ -204,10 +203,6 @@ class Account(NamedTuple):
 
     lost: list[Fact]
     repeated: list[Fact]
-
-
-def is_long(request: pytest.FixtureRequest) -> bool:
-    return bool(request.config.getoption("--long"))
 
 
 def account(ledger: Ledger, entries: Sequence[dict[str, Any]]) -> Account:

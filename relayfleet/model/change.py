@@ -42,9 +42,10 @@ class Changes:
 NOTHING = Changes()
 
 
-def compare(report: Report, before: Snapshot | None, *, since: str) -> Changes | None:
+def compare(report: Report, before: Snapshot | None, *, since: str, looked_at: str = "") -> Changes | None:
     """What happened since `before`, None when nothing did. Without `before` the item was never seen, and what happened
-    after `since` (the time up to which its repository was read) is told."""
+    after `since` (the time up to which its repository was read) is told, of checks what happened after the last look,
+    which was `looked_at`: they leave no trace in when the item was updated."""
     item = report.item
     known = before or rewound(report, since=since)
     untouched = _is_untouched(report, known, seen=before is not None)
@@ -65,10 +66,11 @@ def compare(report: Report, before: Snapshot | None, *, since: str) -> Changes |
         names |= _of_state(item, known)
     if _is_transferred(item, known, acts):
         names.add("transferred")
-    failing = _failing(item, known)
+    checked = known.heard if before else max(since, looked_at)
+    failing = _failing(item, known, since=checked)
     if failing:
         names.add("check_failed")
-    elif not opened and _passed(item, known):
+    elif not opened and _passed(item, known, since=checked):
         names.add("checks_passed")
     edited = not opened and _is_edited(report, known)
     asked = {act.subject for act in acts if act.kind == "review_requested"}
@@ -156,23 +158,23 @@ def _of_state(item: Item, known: Snapshot) -> set[EventName]:
     return names
 
 
-def _failing(item: Item, known: Snapshot) -> tuple[Check, ...]:
-    return tuple(check for check in item.checks if check.state in FAILING and _is_news(check, known))
+def _failing(item: Item, known: Snapshot, *, since: str) -> tuple[Check, ...]:
+    return tuple(check for check in item.checks if check.state in FAILING and _is_news(check, known, since=since))
 
 
-def _passed(item: Item, known: Snapshot) -> bool:
+def _passed(item: Item, known: Snapshot, *, since: str) -> bool:
     """All checks have ended well, and before that they had not."""
     if not item.checks or any(check.state not in PASSING for check in item.checks):
         return False
     if not known.whole:
-        return any(_is_news(check, known) for check in item.checks)
+        return any(_is_news(check, known, since=since) for check in item.checks)
     before = [state.partition("@")[0] for state in known.checks.values()]
     return known.head != item.head or not before or any(state not in PASSING for state in before)
 
 
-def _is_news(check: Check, known: Snapshot) -> bool:
+def _is_news(check: Check, known: Snapshot, *, since: str) -> bool:
     if not known.whole:
-        return check.at > known.heard
+        return check.at > since
     return known.checks.get(check.name) != f"{check.state}@{check.at}"
 
 

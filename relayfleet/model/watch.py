@@ -46,7 +46,7 @@ class Progress:
     the creation time of the newest run that had settled. `settled_at` is GitHub's time at the last look, less what its
     answers take to settle. `count` is how many items there were then, and `recent` the ids of those that were just
     made: so a count that is smaller than it must be tells that something was deleted. `etags` are by URL path, and
-    `open_runs` ids of runs that had not ended.
+    `open_runs` the status of runs that had not ended, by id.
     """
 
     mark: str = ""
@@ -54,7 +54,7 @@ class Progress:
     count: int = 0
     recent: tuple[str, ...] = ()
     etags: Mapping[str, str] = field(default_factory=dict)
-    open_runs: tuple[int, ...] = ()
+    open_runs: Mapping[int, str] = field(default_factory=dict)
 
 
 def feed_of(watch: Watch) -> Feed:

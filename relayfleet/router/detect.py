@@ -16,7 +16,7 @@ from relayfleet.model.item import Item, Kind, Report
 from relayfleet.model.moment import earlier
 from relayfleet.model.snapshot import Snapshot, glimpse_of, is_same, rewound, snapshot_of
 from relayfleet.model.vouch import vouchers_of
-from relayfleet.model.watch import Watch, fingerprint_of
+from relayfleet.model.watch import Progress, Watch, fingerprint_of
 from relayfleet.ports.cursor import FeedChange, FreshWatch
 from relayfleet.ports.source import Found, Sight
 
@@ -57,16 +57,17 @@ def detect(
     views: Sequence[View],
     before: Mapping[str, Snapshot],
     *,
-    marks: Mapping[Kind, str],
+    progress: Mapping[Kind, Progress],
     viewer: str,
 ) -> Detection:
-    """`before` are the snapshots of the items in the sight; `marks` says up to when each kind was read before, and
+    """`before` are the snapshots of the items in the sight; `progress` says up to when each kind was read before, and
     lacks the kinds that are seen for the first time."""
     noted = _Noted([], [], [])
     snapshots: dict[str, Snapshot] = {}
     for report in sorted(sight.reports, key=lambda report: (report.item.updated_at, report.item.number)):
-        snapshot = _take_report(sight, report, views, before, noted, marks=marks, viewer=viewer)
-        if snapshot != before.get(snapshot.node_id):
+        snapshot = _take_report(sight, report, views, before, noted, progress=progress, viewer=viewer)
+        known = before.get(snapshot.node_id)
+        if snapshot is not known and snapshot != known:
             snapshots[snapshot.node_id] = snapshot
     for node_id in sight.gone:
         known = before.get(node_id)
@@ -99,21 +100,21 @@ def _take_report(
     before: Mapping[str, Snapshot],
     noted: _Noted,
     *,
-    marks: Mapping[Kind, str],
+    progress: Mapping[Kind, Progress],
     viewer: str,
 ) -> Snapshot:
     """Notes what happened to one item. Gives what is to be remembered of it."""
     item = report.item
     known = before.get(item.node_id)
-    since = marks.get(item.kind)
-    if since is None:
+    if item.kind not in progress:
         return snapshot_of(report, known or glimpse_of(item, since=sight.progress[item.kind].mark))
+    since, looked_at = progress[item.kind].mark, progress[item.kind].settled_at
     came = max((act.at for act in report.acts if act.kind == "transferred" and act.at > since), default="")
     if came:
         # What happened to it elsewhere is no news here.
         since = earlier(came, 1.0)
     then = known or rewound(report, since=since)
-    changes = compare(report, known, since=since)
+    changes = compare(report, known, since=since, looked_at=looked_at)
     snapshot = known if known and changes is None and is_same(item, known) else snapshot_of(report, then)
     moved = bool(sight.named) and item.repo.casefold() != sight.named.casefold()
     existed = item.created_at <= since and not came

@@ -195,6 +195,10 @@ class _Size:
     requests: float
     seconds: float
 
+    def fitting(self, requests: float, seconds: float) -> int:
+        """How many feeds fit into so much."""
+        return int(min(requests / max(self.requests, 0.001), seconds / max(self.seconds, 0.001)))
+
     def follow(self, *, requests: float, seconds: float) -> None:
         self.requests += _FORGETS * (requests - self.requests)
         self.seconds += _FORGETS * (seconds - self.seconds)
@@ -231,16 +235,19 @@ class Governor:
         resource, size = RESOURCE_OF[lane], self._sizes[lane]
         most = min(waiting, MOST_FEEDS[lane])
         recent = self._recent(moment)
-        if not recent:
-            return most
         mine = [one for one in recent if one.resource == resource]
-        requests = REQUESTS_A_MINUTE[resource] * SHARE - len(mine)
-        seconds = min(
-            SECONDS_A_MINUTE[resource] * SHARE - sum(one.seconds for one in mine),
-            SECONDS_OF_ALL_A_MINUTE * SHARE - sum(one.seconds for one in recent),
+        requests, seconds = REQUESTS_A_MINUTE[resource] * SHARE, SECONDS_A_MINUTE[resource] * SHARE
+        at_once = max(1, size.fitting(requests, seconds))
+        room = size.fitting(
+            requests - len(mine),
+            min(
+                seconds - sum(one.seconds for one in mine),
+                SECONDS_OF_ALL_A_MINUTE * SHARE - sum(one.seconds for one in recent),
+            ),
         )
-        room = int(min(requests / max(size.requests, 0.001), seconds / max(size.seconds, 0.001)))
-        return min(most, room) if room >= min(most, FEW_FEEDS) else 0
+        if not recent:
+            return min(most, at_once)
+        return min(most, room) if room >= min(most, FEW_FEEDS, at_once) else 0
 
     def note(
         self,

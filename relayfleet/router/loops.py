@@ -102,6 +102,7 @@ def step_breaker(before: Breaker | None, causes: Causes, *, route: str, event: E
         # Somebody else spoke: whatever the agents say next answers that.
         return replace(before, count=0, since=now) if before is not None and before.count else None
     about = f"{event.item.repo}#{event.item.number}"
-    if before is None or now - before.since > ROW_S:
+    # A clock that was set back makes no row longer.
+    if before is None or not 0 <= now - before.since <= ROW_S:
         return Breaker(route=route, item=event.item.node_id, count=1, since=now, open=False, about=about)
     return replace(before, count=before.count + 1, open=before.count + 1 > MOST_IN_A_ROW)

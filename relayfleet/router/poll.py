@@ -205,7 +205,7 @@ class Poller:
             sight,
             views,
             self._cursor.snapshots(list(dict.fromkeys([*concerned, *listed, *swept]))),
-            marks={kind: progress.mark for kind, progress in look.progress.items()},
+            progress=look.progress,
             viewer=viewer,
         )
 
@@ -227,6 +227,9 @@ class Poller:
         progress = dict(sight.progress)
         sure: list[Report] = []
         for report in sight.reports:
+            if not report.notes:
+                sure.append(report)
+                continue
             kind = report.item.kind
             settled_at = progress[kind].settled_at
             unsure = [

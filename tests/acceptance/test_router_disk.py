@@ -30,7 +30,6 @@ from tests.ledger import (
     begins,
     ends,
     first_look,
-    is_long,
     prepare,
     settled,
     tracing,
@@ -68,14 +67,6 @@ ANSWERS_LONG: dict[tuple[str, str], Iterable[int]] = {
 }
 FOR = 6
 LIVES_S = 1.5
-
-
-@pytest.fixture
-def rng(request: pytest.FixtureRequest) -> random.Random:
-    given = request.config.getoption("--seed")
-    seed = random.randrange(1 << 30) if given is None else given
-    print(f"seed {seed}")
-    return random.Random(seed)
 
 
 @pytest.fixture
@@ -148,9 +139,9 @@ def test_a_disk_that_fills_up_again_and_again(
     ledger: Ledger,
     disk: SmallDisk | ShortFiles,
     rng: random.Random,
-    request: pytest.FixtureRequest,
+    long: bool,
 ) -> None:
-    fillings = FILLINGS_LONG if is_long(request) else FILLINGS
+    fillings = FILLINGS_LONG if long else FILLINGS
     with RouterProcess(fleet) as router:
         all_looked(fleet)
         with ledger.stream():
@@ -168,11 +159,11 @@ def test_a_disk_that_fills_up_again_and_again(
 
 @pytest.mark.needs("strace")
 @pytest.mark.timeout(3600)
-def test_calls_to_the_disk_that_fail_or_do_less(fleet: Fleet, ledger: Ledger, request: pytest.FixtureRequest) -> None:
+def test_calls_to_the_disk_that_fail_or_do_less(fleet: Fleet, ledger: Ledger, long: bool) -> None:
     first_look(fleet)
     began: Counter[str] = Counter()
     with ledger.stream():
-        for (call, answer), numbers in (ANSWERS_LONG if is_long(request) else ANSWERS).items():
+        for (call, answer), numbers in (ANSWERS_LONG if long else ANSWERS).items():
             for first in numbers:
                 tracer = tracing(fleet, call, f"inject={call}:{answer}:when={first}..{first + FOR}")
                 with RouterProcess(fleet, tracer=tracer) as router:

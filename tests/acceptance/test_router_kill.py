@@ -30,7 +30,6 @@ from tests.ledger import (
     ends,
     first_look,
     inbox,
-    is_long,
     prepare,
     settled,
     tracing,
@@ -73,14 +72,6 @@ TELLS = 8
 
 
 @pytest.fixture
-def rng(request: pytest.FixtureRequest) -> random.Random:
-    given = request.config.getoption("--seed")
-    seed = random.randrange(1 << 30) if given is None else given
-    print(f"seed {seed}")
-    return random.Random(seed)
-
-
-@pytest.fixture
 def ledger(fleet: Fleet, rng: random.Random) -> Iterator[Ledger]:
     """A fleet that a router has looked at once, and that nobody looks at now."""
     # Not strict: what a killed router asked may still be under way when the next one asks.
@@ -94,11 +85,11 @@ def ledger(fleet: Fleet, rng: random.Random) -> Iterator[Ledger]:
 
 @pytest.mark.timeout(3600)
 def test_kills_at_any_moment_lose_nothing_and_repeat_nothing(
-    fleet: Fleet, ledger: Ledger, rng: random.Random, request: pytest.FixtureRequest
+    fleet: Fleet, ledger: Ledger, rng: random.Random, long: bool
 ) -> None:
     layout = FleetLayout(fleet.root)
     log = layout.router_db.with_name("router.db-wal")
-    kills = KILLS_LONG if is_long(request) else KILLS
+    kills = KILLS_LONG if long else KILLS
     with ledger.stream():
         for _ in range(kills):
             with RouterProcess(fleet) as router:
@@ -114,11 +105,11 @@ def test_kills_at_any_moment_lose_nothing_and_repeat_nothing(
 
 @pytest.mark.needs("strace")
 @pytest.mark.timeout(3600)
-def test_kills_at_the_nth_call_to_the_disk(fleet: Fleet, ledger: Ledger, request: pytest.FixtureRequest) -> None:
+def test_kills_at_the_nth_call_to_the_disk(fleet: Fleet, ledger: Ledger, long: bool) -> None:
     """`strace` kills it in the middle of the call."""
     died: Counter[str] = Counter()
     with ledger.stream():
-        for name, numbers in (CALLS_LONG if is_long(request) else CALLS).items():
+        for name, numbers in (CALLS_LONG if long else CALLS).items():
             call, _, inboxes = name.partition(" ")
             for number in numbers:
                 if call == "rename":

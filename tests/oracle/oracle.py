@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from relayfleet.model.trust import Trust
 from relayfleet.model.watch import Watch
 from tests.oracle.truth import Checked, Done, Said, Truth
 
@@ -38,8 +39,17 @@ class Level:
     """The trust of a route, and the agent that it leads to."""
 
     agent: str
-    trust: str | tuple[str, ...] | None
+    trust: Trust | None
     bots: tuple[str, ...] = ()
+
+
+class Text(Protocol):
+    """What has an author of whom GitHub attests something."""
+
+    @property
+    def author(self) -> str: ...
+    @property
+    def association(self) -> str: ...
 
 
 class Told(NamedTuple):
@@ -286,7 +296,7 @@ class Oracle:
             if version in self._told:
                 continue
             standing = _standing(level, item, vouchers)
-            notes = {key: said for key, said in found.notes.items() if _admits(level, said.author, said, item.private)}
+            notes = {key: said for key, said in found.notes.items() if admits(level, said, item.private)}
             held_back = tuple(sorted(found.notes.keys() - notes.keys()))
             unsure = standing == "vouched" and why == "gone" and item.node_id not in self._read
             if standing == "withheld" or held_back:
@@ -360,7 +370,8 @@ def _text(item: Truth, *, gone: bool) -> str:
 def _of_pull(item: Truth, found: Difference, *, full: bool, gone: bool) -> dict[str, tuple[str, ...]]:
     if item.kind != "pulls" or gone:
         return {}
-    facts = {"head": (item.head,), "base": (item.base,), "branch": (item.branch,), "draft": (str(item.draft),)}
+    facts: dict[str, tuple[str, ...]] = {"head": (item.head,)}
+    facts |= {"base": (item.base,), "branch": (item.branch,), "draft": (str(item.draft),)}
     if full:
         failing = found.failing or {name: one for name, one in item.checks.items() if one.state in FAILING}
         facts["failing"] = tuple(sorted(f"{name} {one.state}" for name, one in failing.items()))
@@ -368,18 +379,20 @@ def _of_pull(item: Truth, found: Difference, *, full: bool, gone: bool) -> dict[
     return facts
 
 
-def _admits(level: Level, author: str, said: Said | Truth, private: bool) -> bool:
+def admits(level: Level, text: Text, private: bool) -> bool:
+    """Whether a level lets a text through for its author's sake."""
+    author = text.author
     wanted = level.trust if level.trust is not None else "anyone" if private else "collaborators"
     named = isinstance(wanted, tuple) and author.lower() in {one.lower() for one in wanted}
     if author.endswith("[bot]"):
         return author in level.bots or named
     if isinstance(wanted, tuple):
         return named and author != "ghost"
-    return RANKS.get(said.association, 0) >= NEEDED[wanted]
+    return RANKS.get(text.association, 0) >= NEEDED[wanted]
 
 
 def _standing(level: Level, item: Truth, vouchers: Collection[str]) -> str:
-    if _admits(level, item.author, item, item.private):
+    if admits(level, item, item.private):
         return "full"
     wanted = level.trust if level.trust is not None else "anyone" if item.private else "collaborators"
     for one in vouchers:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from relayfleet.demo.github.repository import Repository
-from relayfleet.demo.github.thing import Thing, ThingKind
+from relayfleet.demo.github.thing import Thing
+from tests.oracle.truth import KINDS
 from tests.standins.github import GitHubStandin
 
 OWNER, VIEWER, BOT, GHOST = "acme", "relaybot", "dep[bot]", ""
@@ -20,7 +21,6 @@ ASSIGNEES = (VIEWER, "ann", "bob")
 REVIEWERS = (VIEWER, "ann", "cid", "acme/core")
 CHECKS = ("build", "test", "lint", "cla/check")
 CONCLUSIONS = ("SUCCESS", "FAILURE", "NEUTRAL", "TIMED_OUT", "CANCELLED", "SKIPPED", "ACTION_REQUIRED")
-KINDS: tuple[ThingKind, ...] = ("issues", "pulls")
 
 
 class Story:
@@ -99,8 +99,7 @@ class Story:
             case 0:
                 for _ in range(2 * count):
                     self.comment(thing)
-                for _ in range(3):
-                    self.hide(thing)
+                self.hide(thing, first=True)
             case 1:
                 for _ in range(count):
                     self.review(pull)
@@ -156,10 +155,11 @@ class Story:
         if parts:
             self.github.edit_comment(*self._of(thing), self.rng.choice(parts).id, self._text("edited"), at=self.moment)
 
-    def hide(self, thing: Thing) -> None:
+    def hide(self, thing: Thing, *, first: bool = False) -> None:
         """GitHub touches a comment that somebody hid, and nobody said anything."""
         if thing.comments:
-            hidden, moment = self.rng.choice(thing.comments), self.moment or self.github.do(self.github.state.now)
+            hidden = thing.comments[0] if first else self.rng.choice(thing.comments)
+            moment = self.moment or self.github.do(self.github.state.now)
             touched = tuple(replace(one, updated=moment) if one is hidden else one for one in thing.comments)
             self.github.do(lambda: setattr(thing, "comments", touched))
             self.touch(thing)

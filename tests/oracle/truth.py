@@ -10,6 +10,8 @@ from relayfleet.demo.github.repository import Repository
 from relayfleet.demo.github.state import State
 from relayfleet.demo.github.thing import CheckRun, Comment, Review, Thing, ThingKind
 
+KINDS: tuple[ThingKind, ...] = ("issues", "pulls")
+
 
 class Said(NamedTuple):
     """A comment, a review or a review's comment on a line. `at` is when it was written or last edited."""
@@ -76,8 +78,8 @@ def truth_of(state: State) -> dict[str, Truth]:
     return {
         thing.node_id: _copy(thing, repository)
         for repository in state.repositories.values()
-        for kind in ("issues", "pulls")
-        for thing in repository.things[kind].values()  # type: ignore[index]
+        for kind in KINDS
+        for thing in repository.things[kind].values()
     }
 
 

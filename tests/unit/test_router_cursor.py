@@ -25,7 +25,7 @@ PROGRESS = Progress(
     count=2,
     recent=("I_1",),
     etags={"p": 'W/"1"'},
-    open_runs=(3, 2),
+    open_runs={3: "queued", 2: "in_progress"},
 )
 
 

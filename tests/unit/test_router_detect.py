@@ -83,8 +83,8 @@ class Repository:
             )
             for watch in self.watches
         ]
-        marks = {} if self.mark is None else {"issues": self.mark}
-        seen = detect(sight, views, self.snapshots, marks=marks, viewer="me")  # type: ignore[arg-type]
+        progress = {} if self.mark is None else {"issues": Progress(mark=self.mark, settled_at=self.mark)}
+        seen = detect(sight, views, self.snapshots, progress=progress, viewer="me")  # type: ignore[arg-type]
         self.mark = mark
         self.snapshots.update((one.node_id, one) for one in seen.change.snapshots)
         for one in seen.change.fresh:

@@ -1,8 +1,8 @@
 """Workflow runs, over REST: conditional requests, which cost nothing while nothing changed.
 
 The list is ordered by creation, so a re-run of an old run does not come to its front: runs that are in progress are
-asked for, too, and a run that had not ended is followed by its id until it has. One that was on the first page and is
-not, though nothing newer pushed it off, was deleted.
+asked for, too. A run that had not ended, and is not in the list of its status any more, is read by its id. One that was
+on the first page and is not, though nothing newer pushed it off, was deleted.
 
 GitHub attests no association for a run's author. What it does attest is where the code came from: a push, a schedule or
 a dispatch in the repository itself takes write access, which is what COLLABORATOR means. Everything else (a pull
@@ -13,7 +13,7 @@ a list of logins, or a private repository lets such a run through.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +25,8 @@ from relayfleet.sources.github.call import Caller, settled_at
 from relayfleet.sources.github.failure import unreadable
 
 PER_PAGE = 100
+# GitHub lists the runs of a status; those of another one are read by their ids.
+_LISTED = frozenset({"in_progress", "queued", "requested", "waiting", "pending"})
 MOST_PAGES = 20
 MOST_FOLLOWED = 50
 AT_ONCE = 4
@@ -42,9 +44,8 @@ class _Reading:
     items: dict[int, Item] = field(default_factory=dict)
     etags: dict[str, str] = field(default_factory=dict)
     recent: tuple[str, ...] = ()
-    ended: set[int] = field(default_factory=set)
+    open_runs: dict[int, str] = field(default_factory=dict)
     gone: list[str] = field(default_factory=list)
-    oldest: str = ""
     settled_at: str = ""
 
 
@@ -79,32 +80,24 @@ class RunReader:
 
     async def _read(self, reading: _Reading) -> Failure | None:
         base = f"repos/{reading.look.feed.repo}/actions/runs"
-        front = f"{base}?per_page={PER_PAGE}"
-        failure = await self._list(reading, front, conditional=True)
-        first = tuple(reading.items.values())
-        if failure is None and reading.before.mark:
-            # Pages are read until one reaches behind what was the newest run at the last look.
-            for page in range(2, MOST_PAGES + 1):
-                if failure is not None or not reading.oldest or reading.oldest <= reading.before.mark:
-                    break
-                reading.oldest = ""
-                failure = await self._list(reading, f"{base}?per_page={PER_PAGE}&page={page}", conditional=False)
+        # Pages are read until one reaches behind what was the newest run at the last look.
+        first = await self._list(reading, f"{base}?per_page={PER_PAGE}", until=reading.before.mark or "9")
+        if isinstance(first, Failure):
+            return first
         reading.recent = reading.before.recent
-        if failure is None and reading.etags[front] != reading.before.etags.get(front):
+        if first is not None:
             failure = await self._miss(reading, base, first)
-        running = f"{base}?status=in_progress&per_page={PER_PAGE}"
-        failure = failure or await self._list(reading, running, conditional=True)
-        if failure is not None or reading.etags.get(running) == reading.before.etags.get(running):
-            # While the same runs are in progress in the same way, none of them has ended.
-            return failure
-        for run_id in reading.before.open_runs:
-            if run_id not in reading.items:
-                followed = await self._follow(reading, f"{base}/{run_id}")
-                if followed is not None and followed.kind not in _OF_ONE:
-                    return followed
-                if followed is not None:
-                    reading.ended.add(run_id)
-        return None
+            if failure is not None:
+                return failure
+        unseen = {run_id: state for run_id, state in reading.before.open_runs.items() if run_id not in reading.items}
+        unchanged = set()
+        for state in sorted(_LISTED.intersection(unseen.values()) | {"in_progress"}):
+            listed = await self._list(reading, f"{base}?status={state}&per_page={PER_PAGE}", until="")
+            if isinstance(listed, Failure):
+                return listed
+            if listed is None:
+                unchanged.add(state)
+        return await self._follow_up(reading, base, unseen, unchanged)
 
     async def _miss(self, reading: _Reading, base: str, first: Sequence[Item]) -> Failure | None:
         """Looks for runs that the first page should still show."""
@@ -115,42 +108,64 @@ class RunReader:
         missing = [run for run in reading.look.known(unlisted).values() if run.number > floor]
         reading.recent += tuple(run.node_id for run in missing[MOST_FOLLOWED:])
         for run in missing[:MOST_FOLLOWED]:
-            followed = await self._follow(reading, f"{base}/{run.number}")
-            if followed is not None and followed.kind != "not_found":
-                return followed
-            if followed is not None:
+            failure = await self._follow(reading, f"{base}/{run.number}")
+            if failure is not None and failure.kind != "not_found":
+                return failure
+            if failure is not None:
                 reading.gone.append(run.node_id)
-                reading.ended.add(run.number)
         return None
 
-    async def _list(self, reading: _Reading, path: str, *, conditional: bool) -> Failure | None:
-        etag = reading.before.etags.get(path, "") if conditional else ""
+    async def _follow_up(
+        self, reading: _Reading, base: str, unseen: Mapping[int, str], unchanged: Set[str]
+    ) -> Failure | None:
+        """Reads the runs that left the list of their status, and are in none that was read."""
+        followed = 0
+        for run_id, state in unseen.items():
+            if run_id in reading.items:
+                continue
+            if state in unchanged:
+                reading.open_runs[run_id] = state
+            elif followed == MOST_FOLLOWED:
+                # Its turn is at the next look, whatever the lists say then.
+                reading.open_runs[run_id] = ""
+            else:
+                followed += 1
+                failure = await self._follow(reading, f"{base}/{run_id}")
+                if failure is not None and failure.kind not in _OF_ONE:
+                    return failure
+        return None
+
+    async def _list(self, reading: _Reading, path: str, *, until: str) -> Sequence[Item] | Failure | None:
+        """The runs on the first page, None when it is unchanged. Further pages are read until one reaches behind the
+        time `until`."""
+        etag = reading.before.etags.get(path, "")
         answer = await self._caller.get(path, etag=etag, feed=reading.look.feed.key)
         if isinstance(answer, Failure):
             return answer
         if not reading.settled_at and answer.date is not None:
             reading.settled_at = settled_at(answer.date)
-        if conditional:
-            reading.etags[path] = answer.headers.get("etag", etag)
+        reading.etags[path] = answer.headers.get("etag", etag)
         if answer.status == 304:
             return None
-        runs = _items(answer, self._caller.host, listed=True)
-        if isinstance(runs, Failure):
-            return runs
-        reading.items.update((run.number, run) for run in runs)
-        # A short page is the last one.
-        reading.oldest = runs[-1].created_at if len(runs) >= PER_PAGE else ""
-        return None
+        first = page = self._take(reading, answer, listed=True)
+        for number in range(2, MOST_PAGES + 1):
+            # A short page is the last one.
+            if isinstance(page, Failure) or len(page) < PER_PAGE or page[-1].created_at <= until:
+                break
+            answer = await self._caller.get(f"{path}&page={number}", feed=reading.look.feed.key)
+            page = answer if isinstance(answer, Failure) else self._take(reading, answer, listed=True)
+        return page if isinstance(page, Failure) else first
 
     async def _follow(self, reading: _Reading, path: str) -> Failure | None:
         answer = await self._caller.get(path, feed=reading.look.feed.key)
-        if isinstance(answer, Failure):
-            return answer
-        runs = _items(answer, self._caller.host, listed=False)
-        if isinstance(runs, Failure):
-            return runs
-        reading.items.update((run.number, run) for run in runs)
-        return None
+        read = answer if isinstance(answer, Failure) else self._take(reading, answer, listed=False)
+        return read if isinstance(read, Failure) else None
+
+    def _take(self, reading: _Reading, answer: Answer, *, listed: bool) -> list[Item] | Failure:
+        runs = _items(answer, self._caller.host, listed=listed)
+        if not isinstance(runs, Failure):
+            reading.items.update((run.number, run) for run in runs)
+        return runs
 
 
 def decode_run(run: Mapping[str, Any], *, host: str) -> Item:
@@ -203,14 +218,13 @@ def _before(look: Look) -> Progress:
 
 def _conclude(reading: _Reading) -> Sight:
     before, items = reading.before, tuple(reading.items.values())
-    unchanged = set(before.open_runs) - set(reading.items) - reading.ended
-    running = {run.number for run in items if run.state != "completed"} | unchanged
+    open_runs = {run.number: run.state for run in items if run.state != "completed"}
     progress = Progress(
         mark=max(before.mark, min(max((run.created_at for run in items), default="9"), reading.settled_at)),
         settled_at=reading.settled_at,
         recent=reading.recent,
         etags=reading.etags,
-        open_runs=tuple(sorted(running, reverse=True)[:MOST_FOLLOWED]),
+        open_runs=reading.open_runs | open_runs,
     )
     return Sight(
         feed=reading.look.feed,

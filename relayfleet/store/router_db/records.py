@@ -19,6 +19,7 @@ _NONE = object()
 _DEFAULTS = tuple(
     {} if one.name == "checks" else _NONE if one.default is MISSING else one.default for one in fields(Snapshot)
 )
+_LISTS = frozenset(one.name for one in fields(Snapshot) if one.default == ())
 _values_of = attrgetter(*_NAMES)
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
@@ -36,10 +37,12 @@ def encode_snapshot(snapshot: Snapshot) -> str:
 
 
 def decode_snapshot(text: str) -> Snapshot:
-    record = json.loads(text)
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}
-    known: dict[str, Any] = {name: value for name, value in values.items() if name in _SNAPSHOT}
-    return Snapshot(**known)
+    record: dict[str, Any] = json.loads(text)
+    for name in _LISTS & record.keys():
+        record[name] = tuple(record[name])
+    if not _SNAPSHOT.issuperset(record):
+        record = {name: value for name, value in record.items() if name in _SNAPSHOT}
+    return Snapshot(**record)
 
 
 def encode_progress(progress: Progress) -> str:
@@ -54,7 +57,7 @@ def decode_progress(text: str) -> Progress:
         count=record["count"],
         recent=tuple(record["recent"]),
         etags=record["etags"],
-        open_runs=tuple(record["open_runs"]),
+        open_runs={int(run_id): state for run_id, state in record["open_runs"].items()},
     )
 
 
