@@ -9,17 +9,18 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
 
 import h11
 
 from relayfleet.errors import FleetError
 
 MAX_BODY = 32 * 1024 * 1024
-_READ_TIMEOUT_S = 30.0
+_READ_TIMEOUT_S = _SEND_TIMEOUT_S = 30.0
 
-Answer = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+T = TypeVar("T")
+Answer = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 
 class HookListener:
@@ -53,9 +54,13 @@ class HookListener:
                 request = await _read_head(connection, reader)
                 refused = self._refuse(request)
                 body = b"" if refused else await _read_body(connection, reader)
-            status, answer = refused or self._answer(body)
-            _send(connection, writer, status, answer)
-            await writer.drain()
+            if refused is None:
+                status, answer = await _unless_gone(reader, self._answer(body))
+            else:
+                status, answer = refused
+            async with asyncio.timeout(_SEND_TIMEOUT_S):
+                _send(connection, writer, status, answer)
+                await writer.drain()
         except (h11.ProtocolError, TimeoutError, ConnectionError):
             pass  # not HTTP, or gone: there is nobody to answer
         finally:
@@ -73,7 +78,7 @@ class HookListener:
             return 405, {"error": "hooks are posted"}
         return None
 
-    def _answer(self, body: bytes) -> tuple[int, Mapping[str, Any]]:
+    async def _answer(self, body: bytes) -> tuple[int, Mapping[str, Any]]:
         if len(body) > MAX_BODY:
             return 413, {"error": "the body is too large"}
         try:
@@ -82,7 +87,21 @@ class HookListener:
             return 400, {"error": "the body is not JSON"}
         if not isinstance(payload, dict):
             return 400, {"error": "the body is not an object"}
-        return 200, self._on_hook(payload)
+        return 200, await self._on_hook(payload)
+
+
+async def _unless_gone(reader: asyncio.StreamReader, answer: Coroutine[Any, Any, T]) -> T:
+    """The answer, however long it takes; it is given up when whoever asked goes away (ConnectionResetError)."""
+    answering = asyncio.ensure_future(answer)
+    gone = asyncio.ensure_future(reader.read(1))
+    try:
+        await asyncio.wait((answering, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            raise ConnectionResetError
+        return answering.result()
+    finally:
+        answering.cancel()
+        gone.cancel()
 
 
 async def _read_head(connection: h11.Connection, reader: asyncio.StreamReader) -> h11.Request:

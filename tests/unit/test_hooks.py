@@ -26,7 +26,7 @@ class Listening:
         self.taken: list[Mapping[str, Any]] = []
         self.answer: Mapping[str, Any] = {}
 
-    def on_hook(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def on_hook(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
         self.taken.append(payload)
         return self.answer
 

@@ -132,18 +132,18 @@ class World:
         self.inbox.append_all([Entry(id=EntryId(n), ts=1.0, source="operator", body=body) for n in names])
         self.runner.on_wake()
 
-    def hook(self, event: str, **fields: Any) -> Any:
-        return self.runner.on_hook({"hook_event_name": event, **fields})
+    async def hook(self, event: str, **fields: Any) -> Any:
+        return await self.runner.on_hook({"hook_event_name": event, **fields})
 
-    def take_turn(self) -> str:
+    async def take_turn(self) -> str:
         """The session takes up what it was offered last; gives the prompt's id."""
         self.prompts += 1
         prompt_id = f"p{self.prompts}"
-        assert self.hook("UserPromptSubmit", prompt_id=prompt_id, prompt=self.link.offers[-1][1]) == {}
+        assert await self.hook("UserPromptSubmit", prompt_id=prompt_id, prompt=self.link.offers[-1][1]) == {}
         return prompt_id
 
-    def handle(self) -> None:
-        self.hook("Stop", prompt_id=self.take_turn())
+    async def handle(self) -> None:
+        await self.hook("Stop", prompt_id=await self.take_turn())
 
     def offered(self) -> list[str]:
         return [str(id_in_frame(text)) for _, text in self.link.offers]
@@ -199,12 +199,12 @@ async def test_an_entry_is_on_record_before_it_is_offered_and_ends_with_its_turn
         assert world.recorded("a") == ["offered"]
         assert (world.offered(), world.link.offers[0][0]) == (["a"], "socket")
         assert world.counts() == {"offered": 1, "queued": 1}
-        prompt = world.take_turn()
+        prompt = await world.take_turn()
         assert world.state() == "busy"
-        world.hook("Stop", prompt_id=prompt)
+        await world.hook("Stop", prompt_id=prompt)
         assert world.recorded("a") == ["offered", "seen", "handled"]
         assert world.offered() == ["a", "b"]
-        world.hook("StopFailure", prompt_id=world.take_turn(), error="overloaded")
+        await world.hook("StopFailure", prompt_id=await world.take_turn(), error="overloaded")
         assert world.recorded("b") == ["offered", "seen", "failed"]
         assert world.receipts.receipts[-1].detail == "the model refused: overloaded"
     assert world.tree.children == 0
@@ -214,18 +214,18 @@ async def test_an_entry_is_on_record_before_it_is_offered_and_ends_with_its_turn
 async def test_what_waited_on_disk_comes_first_in_order(world: World) -> None:
     world.inbox.append_all([Entry(id=EntryId(n), ts=1.0, source="operator", body=n) for n in ("a", "b")])
     async with world.running():
-        world.handle()
-        world.handle()
+        await world.handle()
+        await world.handle()
         assert world.offered() == ["a", "b"]
 
 
 async def test_a_late_copy_is_blocked(world: World) -> None:
     async with world.running():
         world.tell("a")
-        world.handle()
+        await world.handle()
         text = world.link.offers[0][1]
-        assert world.hook("UserPromptSubmit", prompt_id="late", prompt=text)["decision"] == "block"
-        assert world.hook("UserPromptSubmit", prompt_id="mine", prompt="what is new?") == {}
+        assert (await world.hook("UserPromptSubmit", prompt_id="late", prompt=text))["decision"] == "block"
+        assert await world.hook("UserPromptSubmit", prompt_id="mine", prompt="what is new?") == {}
 
 
 async def test_channels_are_tried_first_where_they_are_wanted(tmp_path: Path) -> None:
@@ -257,17 +257,17 @@ async def test_what_arrives_while_nothing_can_be_recorded_is_offered_later(world
         world.tell("b")
         world.receipts.full = False
         await until(lambda: world.offered() == ["a"])
-        world.handle()
-        world.handle()
+        await world.handle()
+        await world.handle()
     assert (world.recorded("a"), world.recorded("b")) == (["offered", "seen", "handled"],) * 2
 
 
 async def test_the_end_of_a_turn_is_recorded_when_there_is_room_again(world: World) -> None:
     async with world.running():
         world.tell("a", "b")
-        prompt = world.take_turn()
+        prompt = await world.take_turn()
         world.receipts.full = True
-        world.hook("Stop", prompt_id=prompt)
+        await world.hook("Stop", prompt_id=prompt)
         assert world.state() == "idle"
         assert world.recorded("a") == ["offered", "seen"]
         assert world.offered() == ["a"], "nothing is offered that is not on record"
@@ -283,7 +283,7 @@ async def test_a_turn_that_began_without_room_is_seen_and_ends_once(world: World
     async with world.running():
         world.tell("a")
         world.receipts.full = True
-        world.handle()
+        await world.handle()
         assert world.recorded("a") == ["offered"]
         world.receipts.full = False
         await until(lambda: len(world.recorded("a")) == 3)
@@ -294,7 +294,7 @@ async def test_what_was_observed_is_written_at_the_latest_when_the_runner_ends(w
     async with world.running():
         world.tell("a")
         world.receipts.full = True
-        world.handle()
+        await world.handle()
         world.runner.stop()
         world.receipts.full = False
     assert world.recorded("a") == ["offered", "seen", "handled"]
@@ -303,7 +303,7 @@ async def test_what_was_observed_is_written_at_the_latest_when_the_runner_ends(w
 async def test_a_session_that_dies_while_nothing_can_be_recorded_gets_its_entry_again(world: World) -> None:
     async with world.running():
         world.tell("a")
-        world.take_turn()
+        await world.take_turn()
         world.receipts.full = True
         world.session.exit(3)
         await until(lambda: len(world.terminals.spawned) == 2)
@@ -311,7 +311,7 @@ async def test_a_session_that_dies_while_nothing_can_be_recorded_gets_its_entry_
         await world.join()
         await until(lambda: world.offered() == ["a", "a"])
         assert "repeat=session-died" in world.link.offers[-1][1]
-        world.handle()
+        await world.handle()
     assert world.recorded("a") == ["offered", "seen", "offered", "seen", "handled"]
 
 
@@ -380,7 +380,7 @@ async def test_requests_are_answered_or_refused_with_the_reason(world: World) ->
         ask = world.runner.on_request
         assert "no turn is under way" in (await ask({"op": "interrupt"}))["error"]
         world.tell("a", "b")
-        world.take_turn()
+        await world.take_turn()
         assert (await ask({"op": "interrupt"}))["ok"]
         assert bytes(world.session.written) == b"\x1b"
         assert (await ask({"op": "fail", "id": "b", "detail": "not mine"}))["ok"]
@@ -408,14 +408,14 @@ async def test_what_has_ended_is_archived_and_no_longer_counted(world: World) ->
     async with world.running():
         world.tell("a", "b", "c")
         for _ in range(3):
-            world.handle()
+            await world.handle()
         await until(lambda: world.counts() == {"handled": 3})
         world.upkeep.full = False
         world.clock.advance(60)
         await until(lambda: world.counts() == {"handled": 1})
         assert [entry.id for entry in world.inbox.archived] == ["a", "b"]
         world.tell("d")
-        world.handle()
+        await world.handle()
         assert world.counts() == {"handled": 2}
 
 
@@ -423,19 +423,19 @@ async def test_nothing_is_archived_between_an_offer_and_its_receipt_or_while_one
     world = World(tmp_path, delivery=Delivery(seen_timeout_s=1000.0))
     async with world.running():
         world.tell("a", "b", "c")
-        world.handle()
+        await world.handle()
         world.upkeep.full = False
         world.clock.advance(60)
         await world.looked()
         assert world.inbox.archived == []
         world.receipts.full = True
-        world.hook("Stop", prompt_id=world.take_turn())
+        await world.hook("Stop", prompt_id=await world.take_turn())
         world.clock.advance(60)
         await world.looked()
         assert world.inbox.archived == []
         world.receipts.full = False
         await until(lambda: world.offered() == ["a", "b", "c"])
-        world.take_turn()
+        await world.take_turn()
         world.clock.advance(60)
         await until(lambda: [entry.id for entry in world.inbox.archived] == ["a", "b"])
 
@@ -444,23 +444,23 @@ async def test_an_upkeep_that_fails_is_told_and_holds_nothing_up(world: World) -
     async with world.running():
         await until(lambda: bool(world.log.of("inbox.upkeep_failed")))
         world.tell("a")
-        world.handle()
+        await world.handle()
         assert world.recorded("a") == ["offered", "seen", "handled"]
 
 
-def test_what_the_sessions_gh_calls_write_is_kept(tmp_path: Path) -> None:
+async def test_what_the_sessions_gh_calls_write_is_kept(tmp_path: Path) -> None:
     world = World(tmp_path)
     url = "https://github.com/acme/WMS/issues/41#issuecomment-9"
 
-    def used(command: str, **response: str) -> None:
+    async def used(command: str, **response: str) -> None:
         payload = {"hook_event_name": "PostToolUse", "tool_input": {"command": command}, "tool_response": response}
-        assert world.runner.on_hook(payload) == {}
+        assert await world.runner.on_hook(payload) == {}
 
-    used("gh issue view 41", stdout=url)
-    used("gh issue comment 41 --body hi", stdout=url)
+    await used("gh issue view 41", stdout=url)
+    await used("gh issue comment 41 --body hi", stdout=url)
     assert [one.url for one in world.writings.kept if one.url] == [url]
     world.writings.full = True
-    used("gh issue comment 41 --body again", stdout=url)
+    await used("gh issue comment 41 --body again", stdout=url)
     assert world.log.of("writings.lost")
     for odd in (
         {},
@@ -468,4 +468,4 @@ def test_what_the_sessions_gh_calls_write_is_kept(tmp_path: Path) -> None:
         {"tool_input": {"command": 1}},
         {"tool_input": {"command": "gh issue close 1"}},
     ):
-        assert world.runner.on_hook({"hook_event_name": "PostToolUse", **odd}) == {}
+        assert await world.runner.on_hook({"hook_event_name": "PostToolUse", **odd}) == {}
