@@ -11,7 +11,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-SECTIONS = ("startup", "latency", "footprint", "hundred", "matching", "router")
+SECTIONS = ("startup", "latency", "footprint", "hundred", "two_hundred", "matching", "router", "attach")
 
 
 def main(wanted: list[str]) -> int:

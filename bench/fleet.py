@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -50,6 +51,9 @@ def fleet(agents: int, *, defaults: dict[str, Any]) -> Iterator[Fleet]:
     made = Fleet(root)
     maker = scaffolder(made.layout)
     maker.init("bench")
+    # A range of its own, below the one that the system gives out: other fleets may run on this machine.
+    record = json.loads(made.layout.fleet_json.read_bytes())
+    made.layout.fleet_json.write_text(json.dumps({**record, "ports": {"first": random.randrange(11_000, 19_000, 250)}}))
     for number in range(agents):
         maker.new_agent(AgentWish(name=f"a{number}", remote=False), caller=None)
     record = json.loads(made.layout.fleet_json.read_bytes())

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 
 class FleetError(Exception):
-    """A known failure: exit code 1."""
+    """A known failure: exit code 1. `fault` is its name in `model/fault.py`, when a daemon that ends by it is to be
+    treated by a name of its own; a class has one, or whoever raises it gives it."""
 
-    def __init__(self, doing: str, reason: str, *, hint: str = "") -> None:
+    fault: str = ""
+
+    def __init__(self, doing: str, reason: str, *, hint: str = "", fault: str = "") -> None:
         """`doing` is "<verb> <object>" (`start "coder"`), `reason` says why not, `hint` names the next act."""
         super().__init__(f"cannot {doing}: {reason}")
         self.doing = doing
         self.reason = reason
         self.hint = hint
+        self.fault = fault or self.fault
 
 
 class UsageError(FleetError):
@@ -33,6 +37,8 @@ class UnknownAgent(FleetError):
 
 class ConfigError(FleetError):
     """One or more faults in what a person wrote; `faults` lists every one as `file: json.path: what is wrong`."""
+
+    fault = "bad_config"
 
     def __init__(self, faults: tuple[str, ...], *, doing: str = "read the configuration") -> None:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"

@@ -14,18 +14,26 @@ from typing import Any, Literal
 
 from relayfleet.errors import ConfigError, FleetError, StorageFailed, UnknownAgent
 from relayfleet.model.agent import AgentSpec
+from relayfleet.model.conversation import Conversation
 from relayfleet.model.entry import Entry, refuse_long_body
+from relayfleet.model.fault import Reason, as_reason
 from relayfleet.model.filter import Filter
+from relayfleet.model.fleet import Limits
 from relayfleet.model.item import Act, Item, Kind, Note, Report, address_of
 from relayfleet.model.join import join_entries
 from relayfleet.model.moment import moment_of
-from relayfleet.model.names import EntryId, SessionId
+from relayfleet.model.names import AgentName, EntryId, SessionId
+from relayfleet.model.notice import Notice
+from relayfleet.model.permission import Rule
 from relayfleet.model.receipt import ENDS, EntryState, Receipt
 from relayfleet.model.route import Gate
 from relayfleet.model.snapshot import Snapshot, is_busy, is_open_pull
 from relayfleet.model.status import AgentStatus
+from relayfleet.model.supervision import Past
 from relayfleet.model.watch import Feed, Progress
+from relayfleet.model.wish import Wish
 from relayfleet.model.writing import Writing
+from relayfleet.ports.approval import Ruling
 from relayfleet.ports.cursor import (
     Batch,
     Breaker,
@@ -38,8 +46,8 @@ from relayfleet.ports.cursor import (
 )
 from relayfleet.ports.daemon import Handle
 from relayfleet.ports.github import GhAnswer
-from relayfleet.ports.machine import Ran
-from relayfleet.ports.session import Sighting, Terminal, Wiring
+from relayfleet.ports.machine import Ran, SessionProcess
+from relayfleet.ports.session import Cut, Sighting, Terminal, TurnProgress, Wiring
 from relayfleet.ports.source import Budget, Failure, Found, Look, Round, Search, Sight, Spent
 from relayfleet.ports.tool import Tool
 from relayfleet.store.disk import LocalDisk
@@ -105,6 +113,9 @@ class MemoryLog:
 
     def info(self, action: str, message: str = "", **fields: object) -> None:
         self.lines.append(("info", action, message, fields))
+
+    def info_each(self, action: str, lines: Sequence[Mapping[str, object]]) -> None:
+        self.lines.extend(("info", action, "", dict(fields)) for fields in lines)
 
     def warning(self, action: str, message: str = "", **fields: object) -> None:
         self.lines.append(("warning", action, message, fields))
@@ -176,7 +187,7 @@ class ScriptedMachine:
     holders: Mapping[Path, int] = field(default_factory=dict)
     free: int = 80_000_000_000
 
-    def which(self, program: str) -> str | None:
+    def which(self, program: str, *, path: str | None = None) -> str | None:
         return f"/bin/{program}" if program in self.programs else None
 
     def run(self, argv: Sequence[str], *, timeout_s: float) -> Ran:
@@ -195,6 +206,28 @@ class ScriptedMachine:
 
     def free_bytes(self, path: Path) -> int:
         return self.free
+
+
+class MemoryProcessTable:
+    """A ProcessTable of `processes`, by fleet id. One in `stubborn` (a pid) does not end; `on_end` is called before any
+    does."""
+
+    def __init__(self, processes: Mapping[str, Sequence[SessionProcess]]) -> None:
+        self.processes = {fleet_id: list(those) for fleet_id, those in processes.items()}
+        self.stubborn: set[int] = set()
+        self.on_end: Callable[[], None] = lambda: None
+
+    def of_sessions(self, fleet_id: str, sessions: Mapping[SessionId, AgentName]) -> Sequence[SessionProcess]:
+        return list(self.processes.get(fleet_id, ()))
+
+    def end(self, processes: Sequence[SessionProcess], *, grace_s: float) -> None:
+        self.on_end()
+        going = [process for process in processes if process.pid not in self.stubborn]
+        for those in self.processes.values():
+            those[:] = [process for process in those if process not in going]
+
+    def ownership(self) -> str:
+        return "a made-up table"
 
 
 # ------------------------------------------------------------------------------------------------- a runner's side
@@ -218,6 +251,9 @@ class MemoryInbox:
         new, self._read = self.entries[self._read :], len(self.entries)
         return new
 
+    def find(self, ids: Collection[EntryId]) -> list[Entry]:
+        return [entry for entry in self.entries[: self._read] if entry.id in ids]
+
     def archive(self, count: int) -> None:
         """The first `count` entries, which were read."""
         self.archived += self.entries[:count]
@@ -232,13 +268,26 @@ class MemoryReceipts:
         self.receipts: list[Receipt] = []
         self.full = False
 
-    def append(self, receipt: Receipt) -> None:
+    def append(self, *receipts: Receipt) -> None:
         if self.full:
             raise StorageFailed("append", "No space left on device")
-        self.receipts.append(receipt)
+        self.receipts += receipts
 
     def read_all(self) -> Iterable[Receipt]:
         return list(self.receipts)
+
+
+class MemoryLastWords:
+    """Implements the runner's LastWords. `full`: the disk is."""
+
+    def __init__(self) -> None:
+        self.kept: dict[EntryId, str] = {}
+        self.full = False
+
+    def keep(self, entry_id: EntryId, text: str, *, now: float) -> None:
+        if self.full:
+            raise StorageFailed("append", "No space left on device")
+        self.kept[entry_id] = text
 
 
 class MemoryUpkeep:
@@ -274,17 +323,75 @@ class MemoryWritings:
         self.kept += writings
 
 
+class MemoryRulings:
+    """Rulings in memory. While `full` it takes nothing."""
+
+    def __init__(self) -> None:
+        self.rulings: list[Ruling] = []
+        self.full = False
+
+    def append(self, ruling: Ruling) -> None:
+        if self.full:
+            raise StorageFailed("append", "No space left on device")
+        self.rulings.append(ruling)
+
+
+class MemoryRememberedRules:
+    """RememberedRules in memory. While `full` it takes nothing."""
+
+    def __init__(self, *rules: Rule) -> None:
+        self.rules = list(rules)
+        self.full = False
+
+    def load(self) -> Sequence[Rule]:
+        return tuple(self.rules)
+
+    def add(self, rule: Rule) -> None:
+        if self.full:
+            raise StorageFailed("add", "No space left on device")
+        self.rules = [one for one in self.rules if (one.tool, one.pattern) != (rule.tool, rule.pattern)] + [rule]
+
+
+class MemoryNotifier:
+    """A Notifier that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.notices: list[Notice] = []
+
+    def notify(self, notice: Notice) -> None:
+        self.notices.append(notice)
+
+
 class MemorySessionFile:
-    """A SessionFile in memory."""
+    """A SessionFile in memory; `others` are agents whose files name the same conversation."""
 
-    def __init__(self, session_id: SessionId | None = None) -> None:
-        self.session_id = session_id
+    def __init__(self, conversation: Conversation | None = None) -> None:
+        self.conversation = conversation
+        self.others: list[str] = []
+        self.asked = ""
+        self.full = self.broken = False
 
-    def load(self) -> SessionId | None:
-        return self.session_id
+    def load(self) -> Conversation | None:
+        if self.broken:
+            raise StorageFailed("read 'session.json'", "it is torn", fault="transcript_corrupt")
+        return self.conversation
 
-    def save(self, session_id: SessionId) -> None:
-        self.session_id = session_id
+    def asked_anew(self) -> str:
+        return self.asked
+
+    def forget_asked(self) -> None:
+        self.asked = ""
+
+    def set_aside(self) -> None:
+        self.conversation, self.broken = None, False
+
+    def save(self, conversation: Conversation) -> None:
+        if self.full:
+            raise StorageFailed("write 'session.json'", "No space left on device")
+        self.conversation = conversation
+
+    def others_with(self, session_id: SessionId) -> Sequence[str]:
+        return self.others if self.conversation is not None and self.conversation.session_id == session_id else ()
 
 
 class MemoryTerminal:
@@ -300,6 +407,7 @@ class MemoryTerminal:
     ) -> None:
         self.argv, self.env = tuple(argv), dict(env)
         self.written = bytearray()
+        self.sizes: list[tuple[int, int]] = []
         self.on_write: Callable[[bytes], None] = lambda data: None
         self.ignores: set[int] = set()
         self.over = False
@@ -325,6 +433,13 @@ class MemoryTerminal:
         if not self.over:
             self.written += data
             self.on_write(data)
+
+    def resize(self, rows: int, columns: int) -> None:
+        if not self.over:
+            self.sizes.append((rows, columns))
+
+    def interrupt(self) -> None:
+        self.write(b"\x1b")
 
     def terminate(self) -> None:
         self._signal(signal.SIGTERM)
@@ -371,6 +486,7 @@ class MemoryTree:
     def __init__(self, *, children: int = 0, strays: Mapping[str, int] | None = None) -> None:
         self.children = children
         self.strays = dict(strays or {})
+        self.agents: set[int] = set()
         self.adopts = False
 
     def adopt_orphans(self) -> None:
@@ -386,10 +502,14 @@ class MemoryTree:
     def end_strays(self, session_id: str) -> int:
         return self.strays.pop(session_id, 0)
 
+    def is_agents(self, pid: int) -> bool:
+        return pid in self.agents
+
 
 class ScriptedHarness:
     """A Harness whose sessions say what `sightings` has for them; `argv` is their command line. `conversations` can be
-    resumed, `leftovers` are of sessions that died before their first message."""
+    resumed, `leftovers` are of sessions that died before their first message, `cuts` what they died in. `says_why` is
+    what their last words mean, `holder` the process of somebody else who has the conversation open."""
 
     def __init__(self, folder: Path, *, argv: Sequence[str] = ("session",)) -> None:
         self._folder = folder
@@ -398,13 +518,24 @@ class ScriptedHarness:
         self.conversations: set[SessionId] = set()
         self.leftovers: set[SessionId] = set()
         self.wirings: list[Wiring] = []
+        self.cuts: dict[SessionId, Cut] = {}
+        self.archived: list[SessionId] = []
+        self.briefs: dict[str, str] = {"CLAUDE.md": "1"}
+        self.says_why: dict[str, Reason] = {}
+        self.holder: int | None = None
+        self.waits_for: TurnProgress | None = None
+        self.login = self._started_with = "login"
+        self.full = False
 
     @property
     def folder(self) -> Path:
         return self._folder
 
     def prepare(self, wiring: Wiring) -> None:
+        if self.full:
+            raise StorageFailed("write 'settings.json'", "No space left on device")
         self.wirings.append(wiring)
+        self._started_with = self.login
 
     def command(self, session_id: SessionId, *, resume: bool) -> Sequence[str]:
         return (*self._argv, "--resume" if resume else "--session-id", session_id)
@@ -415,8 +546,34 @@ class ScriptedHarness:
     def has_conversation(self, session_id: SessionId) -> bool:
         return session_id in self.conversations
 
-    def make_way(self, session_id: SessionId) -> None:
+    def make_way(self, session_id: SessionId) -> Sequence[Path]:
+        if session_id not in self.leftovers | self.conversations:
+            return ()
         self.leftovers.discard(session_id)
+        self.conversations.discard(session_id)
+        self.archived.append(session_id)
+        return (self._folder / "archive" / session_id,)
+
+    def cut_off(self, session_id: SessionId) -> Cut | None:
+        return self.cuts.get(session_id)
+
+    def brief(self) -> Mapping[str, str]:
+        return dict(self.briefs)
+
+    def why_ended(self, words: str) -> Reason | None:
+        return next((reason for known, reason in self.says_why.items() if known in words), None)
+
+    def held_elsewhere(self, session_id: SessionId) -> int | None:
+        return self.holder
+
+    def credentials_changed(self) -> bool:
+        return self.login != self._started_with
+
+    def follow(self, session_id: SessionId) -> None:
+        self.waits_for = None
+
+    def progress(self, session_id: SessionId) -> TurnProgress | None:
+        return self.waits_for
 
     def look(self, session_id: SessionId, pid: int) -> Sighting | None:
         return self.sightings.get(session_id)
@@ -459,7 +616,7 @@ class MemoryBackend:
         self._missing = missing
         self._pids = itertools.count(20_000)
         self.launched: dict[int, tuple[str, ...]] = {}
-        self.swept: list[str] = []
+        self.swept: list[str] = []  # ids of sessions
 
     def launch(self, argv: Sequence[str], *, folder: Path, errors: Path) -> Handle:
         if argv[0] in self._missing:
@@ -474,7 +631,7 @@ class MemoryBackend:
     def kill(self, handle: Handle) -> None:
         self.launched.pop(handle.pid, None)
 
-    def end_strays(self, session_id: str) -> int:
+    def end_strays(self, agent: str, session_id: str) -> int:
         self.swept.append(session_id)
         return 0
 
@@ -504,19 +661,106 @@ class MemoryObserver:
         handle = Handle(backend="memory", pid=pid, start_time=0.0) if pid is not None else None
         return None if handle is None or self.lost(handle) else handle
 
+    def alive(self) -> int:
+        return sum(self.holder(name) is not None for name in self.statuses)
+
 
 class MemoryAgentFiles:
-    """AgentFiles in memory: what is `wanted` of each agent, and what it was launched with."""
+    """AgentFiles in memory: what is `wanted` of each agent, what it is `queued` behind, what it was launched with."""
 
     def __init__(self) -> None:
+        self.queued: dict[str, str] = {}
         self.wanted: dict[str, Literal["running", "stopped"]] = {}
         self.launches: dict[str, AgentSpec] = {}
 
-    def want(self, name: str, wanted: Literal["running", "stopped"]) -> None:
+    def want(self, name: str, wanted: Literal["running", "stopped"], *, queued: str = "") -> None:
         self.wanted[name] = wanted
+        self.queued[name] = queued
 
     def write_launch(self, spec: AgentSpec) -> None:
         self.launches[spec.name] = spec
+
+
+class MemoryFleetView:
+    """A FleetView of daemons made up, which run in a MemoryBackend. A test sets `wishes`, `failures` and `answers` (a
+    state, or None for one that is silent; `idle` without one); what cannot be launched is in `refused`."""
+
+    def __init__(self, *names: str, backend: MemoryBackend) -> None:
+        self.backend = backend
+        self.wishes = {name: Wish() for name in ("router", *names)}
+        self.failures: dict[str, tuple[float, Reason, str]] = {}
+        self.answers: dict[str, str | None] = {}
+        self.refused: dict[str, FleetError] = {}
+        self.signatures: dict[str, str] = {}
+        self.space = True
+        self.memory_mb = 64_000
+        self.bounds = Limits()
+        self.holders: dict[str, Handle] = {}
+        self.launched: list[str] = []
+        self.stopped: list[str] = []
+        self.memory: dict[str, Past] = {}
+        self.full = False
+
+    def names(self) -> Sequence[str]:
+        return list(self.wishes)
+
+    def wish(self, name: str) -> Wish:
+        return self.wishes[name]
+
+    def alive(self, name: str) -> bool:
+        return self.holder(name) is not None
+
+    def holder(self, name: str) -> Handle | None:
+        handle = self.holders.get(name)
+        return handle if handle is not None and self.backend.is_alive(handle) else None
+
+    def failure(self, name: str) -> tuple[float, Reason, str] | None:
+        return self.failures.get(name)
+
+    def signature(self, name: str) -> str:
+        return self.signatures.get(name, "")
+
+    def has_space(self) -> bool:
+        return self.space
+
+    def free_mb(self) -> int:
+        return self.memory_mb
+
+    def limits(self) -> Limits:
+        return self.bounds
+
+    def ask(self, names: Sequence[str], *, timeout_s: float) -> Mapping[str, str | None]:
+        return {name: self.answers.get(name, "idle") for name in names}
+
+    def ask_to_stop(self, names: Sequence[str]) -> None:
+        self.stopped += names
+        for name in names:
+            if (handle := self.holders.pop(name, None)) is not None:
+                self.backend.die(handle)
+
+    def session_id(self, name: str) -> str | None:
+        return f"session of {name}"
+
+    def launch(self, name: str) -> Handle:
+        self.failures.pop(name, None)
+        if name in self.refused:
+            raise self.refused[name]
+        handle = self.backend.launch(["run", name], folder=Path(), errors=Path())
+        self.launched.append(name)
+        self.holders[name] = handle
+        return handle
+
+    def record_failure(self, name: str, error: Exception) -> None:
+        fault = as_reason(error.fault) if isinstance(error, FleetError) else None
+        self.failures[name] = (inf, fault or "crashed_before_ready", str(error))
+
+    def load(self) -> Mapping[str, Past]:
+        return dict(self.memory)
+
+    def save(self, memory: Mapping[str, Past]) -> None:
+        if self.full:
+            raise StorageFailed("write 'supervisor.json'", "No space left on device")
+        self.memory = dict(memory)
 
 
 # ------------------------------------------------------------------------------------------------- the router's side
@@ -695,6 +939,10 @@ class MemoryCursor:
                 found.setdefault(feed, []).append(node_id)
         return found
 
+    def told(self, agents: Collection[str], *, kind: Kind, node_id: str) -> Set[str]:
+        places = [*self._owed, *self._done]
+        return {name for name, key in places if name in agents and key.startswith(f"{kind}/{node_id}/")}
+
     def cooldowns(self) -> Sequence[Cooldown]:
         return list(self._cooldowns.values())
 
@@ -740,6 +988,9 @@ class MemoryCursor:
     def prune(self, *, now: float) -> None:
         self._refuse()
         self._cooldowns = {place: one for place, one in self._cooldowns.items() if one.until >= now}
+
+    def newest_held(self, limit: int) -> Sequence[Held]:
+        return list(self.held.values())[::-1][:limit]
 
     def counts(self) -> CursorCounts:
         return CursorCounts(

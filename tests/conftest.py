@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,12 +14,20 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 TOOLS = CHECKOUT / ".tools" / "node_modules"
+_MISSING = "missing: "
 CI = bool(os.environ.get("RELAYFLEET_CHECK_CI"))
 
 # Program -> where it is, and the command that installs it.
 PROGRAMS: dict[str, tuple[Path | None, str]] = {
     "gh": (Path(found) if (found := shutil.which("gh")) else None, "apt-get install gh"),
     "strace": (Path(found) if (found := shutil.which("strace")) else None, "apt-get install strace"),
+    "tmux": (Path(found) if (found := shutil.which("tmux")) else None, "apt-get install tmux"),
+    "systemd": (
+        Path("/lib/systemd/systemd")
+        if shutil.which("dbus-daemon") and Path("/lib/systemd/systemd-logind").exists()
+        else None,
+        "apt-get install systemd dbus dbus-user-session libpam-systemd",
+    ),
     "claude": (TOOLS / ".bin" / "claude", "npm install --prefix .tools @anthropic-ai/claude-code@2.1.328"),
     "github-schema": (
         TOOLS / "@octokit" / "graphql-schema" / "schema.graphql",
@@ -33,7 +42,6 @@ PROGRAMS: dict[str, tuple[Path | None, str]] = {
         "npm install --prefix .tools @octokit/fixtures@23.1.2",
     ),
 }
-_missing: dict[str, int] = {}
 
 
 def is_alive(process: psutil.Process) -> bool:
@@ -69,16 +77,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for program in marker.args:
             path, command = PROGRAMS[program]
             if path is None or not path.exists():
-                _missing[f"{program}: {command}"] = _missing.get(f"{program}: {command}", 0) + 1
                 if CI:
                     pytest.fail(f"{program} is missing: {command}")
-                pytest.skip(f"{program} is missing: {command}")
+                pytest.skip(f"{_MISSING}{program}: {command}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _missing:
+    # A skip's reason is all that comes back from a test that ran in a process of its own.
+    reasons = [str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", [])]
+    missing = Counter(reason.partition(_MISSING)[2] for reason in reasons if _MISSING in reason)
+    if missing:
         terminalreporter.section("skipped for a missing program; this installs it")
-        for line, count in _missing.items():
+        for line, count in missing.items():
             terminalreporter.write_line(f"{count} tests   {line}")
 
 

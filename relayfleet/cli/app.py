@@ -13,7 +13,7 @@ import typer
 from relayfleet import __version__
 from relayfleet.cli.entry import INTERRUPTED, USAGE, run
 from relayfleet.cli.output import emit, say
-from relayfleet.cli.quick import Call
+from relayfleet.cli.quick import Call, take_root
 from relayfleet.cli.table import GROUPS, VERBS, Arg, Opt, Verb
 
 _CONTEXT = {"help_option_names": ["--help", "-h"]}
@@ -31,7 +31,7 @@ def build() -> typer.Typer:
     app.callback()(_globals)
     groups: dict[str, typer.Typer] = {"": app}
     for verb in VERBS:
-        group, _, name = verb.path.rpartition(" ")
+        group, name = _place(verb)
         target = _group(group, groups)
         settings = _CONTEXT | ({"ignore_unknown_options": True} if verb.path == "tell" else {})
         epilog = "Examples:\n\n" + "\n\n".join(f"    {e}" for e in verb.examples) if verb.examples else None
@@ -41,6 +41,31 @@ def build() -> typer.Typer:
     show = next(v for v in VERBS if v.path == "route show")
     groups["route"].callback(invoke_without_command=True)(_route_alone(show))
     return app
+
+
+_PATHS = frozenset(verb.path for verb in VERBS)
+
+
+def _place(verb: Verb) -> tuple[str, str]:
+    """The group of a verb and its name there. A verb whose group is itself one that takes arguments (`inbox AGENT`,
+    `inbox retry AGENT`) is one command with a blank in its name: Typer knows no group that takes arguments."""
+    group, _, name = verb.path.rpartition(" ")
+    return ("", verb.path) if group in _PATHS else (group, name)
+
+
+def _words(argv: list[str]) -> list[str]:
+    """`argv` as Typer understands it: two words of one command together, and an option that may do without a value
+    with the one that it has then."""
+    root, words = take_root(argv)
+    verb = next((verb for verb in VERBS if words[: len(verb.path.split())] == verb.path.split()), None)
+    if verb is None:
+        return argv
+    rest = words[len(verb.path.split()) :]
+    bare = {o.flag: f"{o.flag}={o.bare}" for o in verb.params if isinstance(o, Opt) and o.bare is not None}
+    end = rest.index("--") if "--" in rest else len(rest)
+    rest = [bare.get(word, word) for word in rest[:end]] + rest[end:]
+    named = [verb.path] if _place(verb)[0] == "" else verb.path.split()
+    return [*(["--root", root] if root is not None else []), *named, *rest]
 
 
 def _group(path: str, groups: dict[str, typer.Typer]) -> typer.Typer:
@@ -56,7 +81,7 @@ def main(argv: list[str]) -> int:
     """Parses `argv` with all of Typer's checks. Raises FleetError from the verb itself."""
     command = typer.main.get_command(build())
     try:
-        code = command.main(argv, prog_name="fleet", standalone_mode=False)
+        code = command.main(_words(argv), prog_name="fleet", standalone_mode=False)
     except SystemExit:  # Typer's answer to a reader that went away
         raise BrokenPipeError from None
     except typer.Exit as stop:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from relayfleet.cli.context import Context
@@ -12,66 +15,141 @@ from relayfleet.cli.selection import select
 from relayfleet.config.roster import read_roster
 from relayfleet.errors import FleetError, UsageError
 from relayfleet.harness.screen import plain
+from relayfleet.model.layout import AgentLayout
 
 _LOOK_S = 0.25
 _MOST_BYTES = 8 * 1024 * 1024
+_SESSION_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
-def run(ctx: Context, *, agent: str, follow: bool, runner: bool, lines: int) -> int:
-    """Ends with -f only when it is interrupted."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """`words` makes lines of bytes; `by_line` when it must be given whole lines."""
+
+    path: Path
+    words: Callable[[bytes], list[str]]
+    by_line: bool
+
+
+def run(
+    ctx: Context, *, agent: str, follow: bool, runner: bool, transcript: bool, session: str | None, lines: int
+) -> int:
+    """With --json, which is for --transcript, its lines as Claude Code wrote them. Ends with -f only when it is
+    interrupted."""
+    doing = f"show the log of {agent!r}"
     if lines < 0:
-        raise UsageError(f"show the log of {agent!r}", f"{lines} is no number of lines")
-    path, structured = _log_of(ctx, agent, runner=runner)
-    if not path.exists():
-        raise FleetError(f"show the log of {agent!r}", "there is none yet", hint=f"start it: `fleet start {agent}`")
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        file.seek(max(0, size - _MOST_BYTES))
-        shown = _words(file.read(), structured=structured).splitlines()
+        raise UsageError(doing, f"{lines} is no number of lines")
+    if session is not None and not transcript:
+        raise UsageError(doing, "--session is for --transcript", hint="add --transcript")
+    if ctx.json and not transcript:
+        raise UsageError(doing, "--json is for --transcript", hint="runner.log holds JSON lines itself")
+    if runner and transcript:
+        raise UsageError(doing, "it is either --runner or --transcript")
+    source = _source(ctx, agent, runner=runner, transcript=transcript, session=session)
+    if not source.path.exists():
+        raise FleetError(doing, "there is none yet", hint=f"start it: `fleet start {agent}`")
+    size = source.path.stat().st_size
+    with source.path.open("rb") as file:
+        skipped = max(0, size - _MOST_BYTES)
+        file.seek(skipped)
+        if skipped and source.by_line:
+            file.readline()
+        data = file.read(size - file.tell())
+    if source.by_line and follow and (end := data.rfind(b"\n") + 1) != len(data):
+        data, size = data[:end], size - (len(data) - end)
+    shown = source.words(data)
     for line in shown[-lines:] if lines else ():
         emit(line)
     while follow:
-        size = _follow(path, size, structured=structured)
+        size = _follow(source, size)
         time.sleep(_LOOK_S)
     return 0
 
 
-def _log_of(ctx: Context, agent: str, *, runner: bool) -> tuple[Path, bool]:
-    """The file, and whether its lines are JSON."""
-    if agent == "router":
-        return ctx.layout.router_log, True
+def _source(ctx: Context, agent: str, *, runner: bool, transcript: bool, session: str | None) -> Source:
+    if agent in ("router", "supervisor"):
+        if transcript:
+            raise UsageError(f"show the transcript of {agent!r}", "it has no session")
+        path = ctx.layout.router_log if agent == "router" else ctx.layout.supervisor_log
+        return Source(path=path, words=_records, by_line=True)
     select(read_roster(ctx.layout), doing="show the log of", names=(agent,), everyone=False, role=None)
     layout = ctx.layout.agent(agent)
-    return (layout.runner_log, True) if runner else (layout.session_log, False)
+    if transcript:
+        return Source(path=_transcript(layout, session), words=_raw if ctx.json else _turns, by_line=True)
+    if runner:
+        return Source(path=layout.runner_log, words=_records, by_line=True)
+    return Source(path=layout.session_log, words=lambda data: plain(_text(data)).splitlines(), by_line=False)
 
 
-def _follow(path: Path, size: int, *, structured: bool) -> int:
+def _transcript(layout: AgentLayout, session: str | None) -> Path:
+    """That of the conversation of now, or of a former one by its id (or by how its id begins). Raises FleetError."""
+    doing = f"show the transcript of {layout.name!r}"
+    known = _conversations(layout)
+    wanted = session if session is not None else known[0] if known else None
+    if wanted is None:
+        raise FleetError(doing, "it has had no conversation yet", hint=f"start it: `fleet start {layout.name}`")
+    if not _SESSION_ID.fullmatch(wanted):
+        raise UsageError(doing, f"{wanted!r} is no id of a conversation")
+    for folder in (layout.claude_config, Path.home() / ".claude"):
+        found = sorted(folder.glob(f"projects/*/{wanted}*.jsonl"))
+        if folder != layout.claude_config:  # the operator's own conversations lie there, too
+            found = [path for path in found if path.stem in known]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise FleetError(doing, f"several begin with {wanted!r}", hint=", ".join(path.stem for path in found[:8]))
+    hint = f"known conversations: {', '.join(known)}" if known else ""
+    raise FleetError(doing, f"conversation {wanted!r} has no transcript", hint=hint)
+
+
+def _conversations(layout: AgentLayout) -> list[str]:
+    """The ids of its conversations, that of now first."""
+    try:
+        record = json.loads(layout.session.read_bytes())
+        former = [str(one["session_id"]) for one in record.get("former", ())]
+        return [str(record["session_id"]), *reversed(former)]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
+def _follow(source: Source, size: int) -> int:
     """Prints what was added behind `size`; the new size. A rotated log is read from its beginning."""
     try:
-        now = path.stat().st_size
+        now = source.path.stat().st_size
     except FileNotFoundError:
         return 0
     start = size if now >= size else 0
     if now == start:
         return now
-    with path.open("rb") as file:
+    with source.path.open("rb") as file:
         file.seek(start)
         data = file.read(now - start)
-    if structured and (end := data.rfind(b"\n") + 1) != len(data):
+    if source.by_line and (end := data.rfind(b"\n") + 1) != len(data):
         data, now = data[:end], start + end
-    for line in _words(data, structured=structured).splitlines():
+    for line in source.words(data):
         emit(line)
     return now
 
 
-def _words(data: bytes, *, structured: bool) -> str:
-    text = data.decode("utf-8", "replace")
-    if not structured:
-        return plain(text)
-    return "\n".join(_line(line) for line in text.splitlines())
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
 
 
-def _line(line: str) -> str:
+def _raw(data: bytes) -> list[str]:
+    return [line for line in _text(data).split("\n") if line]
+
+
+def _turns(data: bytes) -> list[str]:
+    from relayfleet.harness.transcript_view import render_all
+
+    return list(render_all(data.split(b"\n")))
+
+
+def _records(data: bytes) -> list[str]:
+    return [_record(line) for line in _text(data).splitlines()]
+
+
+def _record(line: str) -> str:
     """One structured line in words, its time in local time."""
     try:
         record = json.loads(line)

@@ -29,6 +29,11 @@ def emit(text: str) -> None:
     _write(sys.stdout, safe(text))
 
 
+def emit_styled(text: str) -> None:
+    """One line of data whose colours are ours: everything else in it was made safe by whoever made it."""
+    _write(sys.stdout, text)
+
+
 def emit_json(value: object) -> None:
     _write(sys.stdout, json.dumps(value, indent=2, ensure_ascii=True, default=str))
 
@@ -40,11 +45,15 @@ def say(text: str) -> None:
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Aligned columns; nothing is cut off, so that it can be piped."""
+    for number, text in enumerate(aligned(headers, rows)):
+        _write(sys.stdout, bold(text) if number == 0 else text)
+
+
+def aligned(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """The lines of a table, the headers' first."""
     lines = [[safe(str(cell)).replace("\n", " ") for cell in row] for row in (headers, *rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(headers))]
-    for number, line in enumerate(lines):
-        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        _write(sys.stdout, bold(text) if number == 0 else text)
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 
 
 def colour_wanted() -> bool:
@@ -54,6 +63,11 @@ def colour_wanted() -> bool:
 
 def bold(text: str) -> str:
     return f"\x1b[1m{text}\x1b[0m" if colour_wanted() else text
+
+
+def clear() -> None:
+    """Empties the terminal's screen."""
+    print("\x1b[H\x1b[2J", end="", flush=True)
 
 
 def progress(done: int, total: int, what: str) -> None:

@@ -26,7 +26,7 @@ def parse(argv: Sequence[str], *, completing: bool) -> Call | None:
     if completing:
         return None
     words = list(argv)
-    root, words = _take_root(words)
+    root, words = take_root(words)
     call = _find_verb(words)
     if call is None or not call.verb.quick:
         return None
@@ -35,7 +35,8 @@ def parse(argv: Sequence[str], *, completing: bool) -> Call | None:
     return call if _fill(call, rest) else None
 
 
-def _take_root(words: list[str]) -> tuple[str | None, list[str]]:
+def take_root(words: list[str]) -> tuple[str | None, list[str]]:
+    """The fleet's folder where it is given before the verb, and the other words."""
     if len(words) >= 2 and words[0] == "--root":
         return words[1], words[2:]
     if words and words[0].startswith("--root="):
@@ -76,7 +77,9 @@ def _fill(call: Call, words: list[str]) -> bool:
                     return False
                 call.params[option.name] = True
                 continue
-            if not equals:
+            if not equals and option is not None and option.bare is not None:
+                value = option.bare
+            elif not equals:
                 if index >= len(words):
                     return False
                 value = words[index]
@@ -99,6 +102,11 @@ def _take_value(call: Call, option: Opt, value: str) -> bool:
         if not value.isdecimal():
             return False
         call.params[option.name] = int(value)
+    elif option.type is float:
+        try:
+            call.params[option.name] = float(value)
+        except ValueError:
+            return False
     else:
         call.params[option.name] = value
     return True

@@ -20,11 +20,13 @@ def run(ctx: Context, *, all: bool) -> int:
 
     --json: {"version": 1, "router": {"state", "pid", "cursor_age_s", "error" and "hint" when it failed}}. Of one that
     runs also: "polling" ("polling", or "paused" when every account is), "reason", "paused_until", "owed", "delivered",
-    "held", "gate": {"watches", "routes", "since", "faults": [text, of an edit that is not taken]}, "accounts":
-    [{"name", "host", "paused_until", "reason", "requests_last_minute": {"graphql", "core"}, "seconds_last_minute",
-    "budgets": [{"resource", "limit", "remaining", "reset_at", "used" (points of the last hour), "requests" (of the last
-    hour), "by_purpose": {purpose: points}, "forecast_per_h", "stretch", "feeds", "waiting", "paused_until",
-    "reason"}]}], "breakers": [{"route", "about", "since"}], "watches": [{"name", "kind", "repo", "filter", "account",
+    "held", "held_items": [{"key", "watch", "repo", "kind", "number", "author", "association", "agents", "url",
+    "reason", "at"}, of the newest 100], "gate": {"watches", "routes", "since", "faults": [text, of an edit that is not
+    taken]}, "accounts": [{"name", "host", "paused_until", "reason", "requests_last_minute": {"graphql", "core"},
+    "seconds_last_minute", "budgets": [{"resource", "limit", "remaining", "reset_at", "used" (points of the last hour),
+    "requests" (of the last hour), "by_purpose": {purpose: points}, "forecast_per_h", "stretch", "feeds", "waiting",
+    "paused_until", "reason"}]}], "budgets": [{"account", "resource", "limit", "remaining", "reset_at"}, of all
+    accounts], "breakers": [{"route", "about", "since"}], "watches": [{"name", "kind", "repo", "filter", "account",
     "poll_sec", "interval_s", "last_poll", "next_poll", "items", "points_per_h", "sweep_points_per_h", "last_error"}].
     A feed is a repository's issues and pull requests, or its runs: what all of its watches are read by.
     """

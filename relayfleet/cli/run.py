@@ -1,4 +1,4 @@
-"""`fleet run agent|router`: the daemons, in the foreground."""
+"""`fleet run agent|router|supervisor`: the daemons, in the foreground."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from relayfleet.cli.context import Context
 from relayfleet.model.names import fault_of_name
 
 
-def agent(ctx: Context, *, name: str) -> int:
+def agent(ctx: Context, *, name: str, if_wanted: bool) -> int:
     """Ends with 0 when it was told to stop. Raises FleetError."""
     import asyncio
 
@@ -16,15 +16,25 @@ def agent(ctx: Context, *, name: str) -> int:
     fault = fault_of_name(name)
     if fault:
         raise UsageError(f"run agent {name!r}", fault)
-    asyncio.run(run_agent(ctx.layout, name))
+    asyncio.run(run_agent(ctx.layout, name, if_wanted=if_wanted))
     return 0
 
 
-def router(ctx: Context) -> int:
+def router(ctx: Context, *, if_wanted: bool) -> int:
     """Ends with 0 when it was told to stop. Raises FleetError."""
     import asyncio
 
     from relayfleet.bootstrap import run_router
 
-    asyncio.run(run_router(ctx.layout))
+    asyncio.run(run_router(ctx.layout, if_wanted=if_wanted))
+    return 0
+
+
+def supervisor(ctx: Context) -> int:
+    """Ends with 0 when it was told to stop. Raises FleetError."""
+    import asyncio
+
+    from relayfleet.bootstrap import run_supervisor
+
+    asyncio.run(run_supervisor(ctx.layout))
     return 0

@@ -27,7 +27,8 @@ class Arg:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opt:
-    """An option. A `bool` one is a flag; the others take a value."""
+    """An option. A `bool` one is a flag; the others take a value, but for one with `bare`: it has that value when it
+    is given without `=VALUE`."""
 
     flag: str
     help: str
@@ -36,10 +37,12 @@ class Opt:
     short: str | None = None
     choices: tuple[str, ...] = ()
     metavar: str | None = None
+    bare: str | None = None
 
     @property
     def name(self) -> str:
-        return self.flag.lstrip("-").replace("-", "_")
+        name = self.flag.lstrip("-").replace("-", "_")
+        return "for_" if name == "for" else name  # a word of Python's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +64,11 @@ ROLE_CHOICES = ("base", "coder", "reviewer", "manager", "orchestrator")
 _AGENTS = Arg(name="agents", help="Names of agents.", many=True, required=False)
 _ALL = Opt(flag="--all", help="Every agent of the fleet.")
 _ROLE = Opt(flag="--role", help="Every agent of this role.", type=str, metavar="ROLE")
+_IF_WANTED = Opt(flag="--if-wanted", help="End at once, without a word, when it is not to run, or runs already.")
 _NO_WAIT = Opt(flag="--no-wait", help="Return at once instead of when the session is ready.")
 
 GROUPS: dict[str, str] = {
+    "service": "The fleet's supervisor as a service of this machine.",
     "router": "The one process that watches GitHub.",
     "router cursor": "What the router remembers.",
     "quarantine": "What is held back from agents.",
@@ -139,12 +144,27 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         path="status",
-        help="What was observed of the router and of every agent, and how old that is.",
+        help="What was observed of the supervisor, the router and every agent, and how old that is.",
         run="relayfleet.cli.status:run",
-        params=(_AGENTS,),
-        examples=("fleet status", "fleet status wms-coder --json"),
+        params=(_AGENTS, Opt(flag="--watch", short="-w", help="Go on, and show what changes.")),
+        examples=("fleet status", "fleet status wms-coder --json", "fleet status -w"),
         inside="anyone",
         quick=True,
+    ),
+    Verb(
+        path="up",
+        help="Bring up what is wanted, and keep it up: the supervisor, in the foreground. Ctrl-C ends it alone.",
+        run="relayfleet.cli.up:run",
+        params=(Opt(flag="--detach", short="-d", help="Return when it answers, and leave it running."),),
+        examples=("fleet up", "fleet up -d"),
+        inside="nobody",
+    ),
+    Verb(
+        path="down",
+        help="End the supervisor, the router and every agent. The next `fleet up` brings back what was wanted.",
+        run="relayfleet.cli.down:run",
+        examples=("fleet down",),
+        inside="nobody",
     ),
     Verb(
         path="start",
@@ -164,15 +184,51 @@ VERBS: tuple[Verb, ...] = (
         path="restart",
         help="Stop agents, read their configuration anew, start them with their history.",
         run="relayfleet.cli.restart:run",
-        params=(_AGENTS, _ALL, _ROLE, _NO_WAIT),
-        examples=("fleet restart wms-coder",),
+        params=(
+            _AGENTS,
+            _ALL,
+            _ROLE,
+            _NO_WAIT,
+            Opt(
+                flag="--fresh", help="Begin a new conversation; the old one is archived, what waits in the inbox stays."
+            ),
+            Opt(flag="--outdated", help="Only idle agents whose runner is of another version than this program."),
+        ),
+        examples=("fleet restart wms-coder", "fleet restart --fresh wms-coder", "fleet restart --outdated"),
+    ),
+    Verb(
+        path="attach",
+        help="The live terminal of a session. You look on; with --drive you type. Ctrl-] detaches.",
+        run="relayfleet.cli.attach:run",
+        params=(
+            Arg(name="agent", help="Name of the agent."),
+            Opt(flag="--drive", help="Type into it. While you do, nothing is delivered to it."),
+            Opt(flag="--take", help="With --drive: also when another drives; that one looks on from then on."),
+        ),
+        examples=("fleet attach wms-coder", "fleet attach wms-coder --drive"),
+        json=False,
+    ),
+    Verb(
+        path="screen",
+        help="Print what a session's terminal shows, once; of a stopped one, the last screen.",
+        run="relayfleet.cli.screen:run",
+        params=(
+            Arg(name="agent", help="Name of the agent."),
+            Opt(flag="--ansi", help="With its colours."),
+        ),
+        examples=("fleet screen wms-coder", "fleet screen wms-coder --ansi", "fleet screen wms-coder --json"),
     ),
     Verb(
         path="interrupt",
         help="Stop the turn that an agent is at, as Esc does at its terminal. Its entry ends as failed: interrupted.",
         run="relayfleet.cli.interrupt:run",
-        params=(Arg(name="agent", help="Name of the agent."),),
-        examples=("fleet interrupt wms-coder",),
+        params=(
+            Arg(name="agent", help="Name of the agent."),
+            Opt(
+                flag="--clear", help="Delete what a person typed and did not send, so that entries are delivered again."
+            ),
+        ),
+        examples=("fleet interrupt wms-coder", "fleet interrupt wms-coder --clear"),
     ),
     Verb(
         path="tell",
@@ -181,9 +237,73 @@ VERBS: tuple[Verb, ...] = (
         params=(
             Arg(name="agent", help="Name of the agent, or several with commas between them."),
             Arg(name="message", help="The message; several words become one message.", many=True),
+            Opt(
+                flag="--wait",
+                help="Return when the session has seen it; with =handled when its turn is over, with its last words.",
+                type=str,
+                choices=("seen", "handled"),
+                bare="seen",
+            ),
+            Opt(flag="--timeout", help="Wait no longer than this.", type=float, metavar="SECONDS"),
+            Opt(
+                flag="--ttl",
+                help="A dead letter unless it was seen within this (0: never).",
+                type=float,
+                metavar="SECONDS",
+            ),
         ),
-        examples=("fleet tell wms-coder please rebase 41", "git log -3 | fleet tell wms-coder,wms-reviewer -"),
+        examples=(
+            "fleet tell wms-coder please rebase 41",
+            "git log -3 | fleet tell wms-coder,wms-reviewer -",
+            "fleet tell --wait=handled --timeout 600 wms-coder is main green?",
+        ),
         inside="anyone",
+        quick=True,
+    ),
+    Verb(
+        path="inbox retry",
+        help="Queue entries that have failed, are dead or were dropped once more, with fresh attempts.",
+        run="relayfleet.cli.inbox_retry:run",
+        params=(
+            Arg(name="agent", help="Name of the agent."),
+            Arg(name="entries", help="Ids of entries.", many=True, required=False),
+            Opt(flag="--all-dead", help="Every dead letter of the agent."),
+        ),
+        examples=("fleet inbox retry wms-coder 3f2a9c0d1e4b5a68", "fleet inbox retry wms-coder --all-dead"),
+        quick=True,
+    ),
+    Verb(
+        path="inbox drop",
+        help="Take entries that wait or are dead letters off the list: they are not offered (any more).",
+        run="relayfleet.cli.inbox_drop:run",
+        params=(
+            Arg(name="agent", help="Name of the agent."),
+            Arg(name="entries", help="Ids of entries.", many=True),
+        ),
+        examples=("fleet inbox drop wms-coder 3f2a9c0d1e4b5a68",),
+        quick=True,
+    ),
+    Verb(
+        path="wait",
+        help="Wait until an agent is idle or stopped, or has seen or handled an entry. Exit code 1 when it never will.",
+        run="relayfleet.cli.wait:run",
+        params=(
+            Arg(name="agent", help="Name of the agent."),
+            Arg(name="entry", help="Id of the entry, with --for seen and --for handled.", required=False),
+            Opt(
+                flag="--for",
+                help="What to wait for.",
+                type=str,
+                default="idle",
+                choices=("idle", "stopped", "seen", "handled"),
+            ),
+            Opt(flag="--timeout", help="Wait no longer than this.", type=float, metavar="SECONDS"),
+        ),
+        examples=(
+            "fleet wait wms-coder",
+            "fleet wait wms-coder --for handled 3f2a9c0d1e4b5a68 --timeout 600",
+            "fleet wait wms-coder --for stopped",
+        ),
         quick=True,
     ),
     Verb(
@@ -200,17 +320,58 @@ VERBS: tuple[Verb, ...] = (
         quick=True,
     ),
     Verb(
+        path="approvals",
+        help="Tool calls and questions of sessions that wait for you, each with what led there.",
+        run="relayfleet.cli.approvals:run",
+        params=(Opt(flag="--watch", short="-w", help="Go on showing them as they come and go."),),
+        examples=("fleet approvals", "fleet approvals --watch", "fleet approvals --json"),
+    ),
+    Verb(
+        path="approve",
+        help="Let a session do what it asks for, or answer its question. Who answers first has decided.",
+        run="relayfleet.cli.approve:run",
+        params=(
+            Arg(name="id", help="Id of the approval."),
+            Opt(flag="--always", help="Do not ask again for the like of it."),
+            Opt(flag="--reason", help="Why; kept on record.", type=str, metavar="TEXT"),
+            Opt(
+                flag="--answer",
+                help="The answer to a question: a choice, its number, or words; for several a JSON list.",
+                type=str,
+                metavar="TEXT",
+            ),
+        ),
+        examples=("fleet approve 1f2e3d4c", "fleet approve 1f2e3d4c --always", "fleet approve 5a6b7c8d --answer Blue"),
+        inside="nobody",
+    ),
+    Verb(
+        path="deny",
+        help="Refuse what a session asks for; it goes on without.",
+        run="relayfleet.cli.deny:run",
+        params=(
+            Arg(name="id", help="Id of the approval."),
+            Opt(flag="--always", help="Deny this very call from now on, without asking."),
+            Opt(flag="--reason", help="Why; the model is told.", type=str, metavar="TEXT"),
+        ),
+        examples=('fleet deny 1f2e3d4c --reason "push to a branch instead"',),
+        inside="nobody",
+    ),
+    Verb(
         path="logs",
-        help="The tail of an agent's session log.",
+        help="The end of a log: what the session showed, what its runner did, or what was said in its conversation.",
         run="relayfleet.cli.logs:run",
         params=(
-            Arg(name="agent", help="Name of the agent, or `router`."),
+            Arg(name="agent", help="Name of the agent, or `router`, or `supervisor`."),
             Opt(flag="--follow", short="-f", help="Go on printing what is added."),
             Opt(flag="--runner", help="The log of its runner instead of its session."),
+            Opt(
+                flag="--transcript",
+                help="Its conversation: turns, tool calls, results. With --json, line by line as is.",
+            ),
+            Opt(flag="--session", help="With --transcript: a former conversation.", type=str, metavar="ID"),
             Opt(flag="--lines", short="-n", help="How many lines.", type=int, default=50, metavar="N"),
         ),
-        examples=("fleet logs wms-coder", "fleet logs router -f"),
-        json=False,
+        examples=("fleet logs wms-coder", "fleet logs router -f", "fleet logs wms-coder --transcript -n 200"),
     ),
     Verb(
         path="login",
@@ -225,7 +386,42 @@ VERBS: tuple[Verb, ...] = (
         path="doctor",
         help="Check programs, configuration, ports, routes, files; every finding says what to do.",
         run="relayfleet.cli.doctor:run",
-        examples=("fleet doctor", "fleet doctor --json"),
+        params=(
+            Opt(
+                flag="--fix",
+                help="End strays of this fleet, remove what killed processes left, close modes. For the operator.",
+            ),
+            Arg(name="agents", help="With --canary: only these.", many=True, required=False),
+            Opt(flag="--canary", help="Prove delivery to each running agent, at the cost of one tiny turn each."),
+            Opt(
+                flag="--timeout",
+                help="With --canary: wait no longer than this.",
+                type=float,
+                default=60.0,
+                metavar="SECONDS",
+            ),
+        ),
+        examples=("fleet doctor", "fleet doctor --json", "fleet doctor --fix", "fleet doctor --canary wms-coder"),
+    ),
+    Verb(
+        path="service install",
+        help="Have this machine start the fleet's supervisor at boot, and again when it dies.",
+        run="relayfleet.cli.service:install",
+        examples=("fleet service install",),
+        inside="nobody",
+    ),
+    Verb(
+        path="service uninstall",
+        help="Take the service away. Agents that are running run on.",
+        run="relayfleet.cli.service:uninstall",
+        examples=("fleet service uninstall",),
+        inside="nobody",
+    ),
+    Verb(
+        path="service status",
+        help="Whether it is installed, enabled and running, and what an install would write differently now.",
+        run="relayfleet.cli.service:status",
+        examples=("fleet service status", "fleet service status --json"),
     ),
     Verb(
         path="router start",
@@ -409,7 +605,7 @@ VERBS: tuple[Verb, ...] = (
         path="run agent",
         help="The runner of one agent, in the foreground. `fleet start` does this for you.",
         run="relayfleet.cli.run:agent",
-        params=(Arg(name="name", help="Name of the agent."),),
+        params=(Arg(name="name", help="Name of the agent."), _IF_WANTED),
         inside="nobody",
         quick=True,
         hidden=True,
@@ -419,6 +615,16 @@ VERBS: tuple[Verb, ...] = (
         path="run router",
         help="The router, in the foreground. `fleet router start` does this for you.",
         run="relayfleet.cli.run:router",
+        params=(_IF_WANTED,),
+        inside="nobody",
+        quick=True,
+        hidden=True,
+        json=False,
+    ),
+    Verb(
+        path="run supervisor",
+        help="The supervisor, without a word. `fleet up -d` does this for you.",
+        run="relayfleet.cli.run:supervisor",
         inside="nobody",
         quick=True,
         hidden=True,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from relayfleet.errors import FleetError, Unreachable
-from relayfleet.wire.control import NO_UNIX_SOCKETS, decode_line, encode_line
+from relayfleet.wire.control import decode_line, encode_line
 
 
 def ask(path: Path, request: Mapping[str, Any], *, timeout_s: float) -> dict[str, Any]:
@@ -29,8 +29,12 @@ def ask_all(
 ) -> dict[str, dict[str, Any] | None]:
     """The answers of several daemons by name, None for those that gave none within `timeout_s`."""
     answers: dict[str, dict[str, Any] | None] = dict.fromkeys(paths)
-    deadline = time.monotonic() + timeout_s
     line = encode_line(request)
+    if sys.platform == "win32":
+        from relayfleet.client.pipes import ask_pipes
+
+        return {name: _decode(got) for name, got in ask_pipes(paths, line, timeout_s=timeout_s).items()}
+    deadline = time.monotonic() + timeout_s
     with selectors.DefaultSelector() as selector:
         for name, path in paths.items():
             connection = _connect(path, line, timeout_s)
@@ -39,7 +43,7 @@ def ask_all(
         while selector.get_map() and (left := deadline - time.monotonic()) > 0:
             for key, _ in selector.select(left):
                 name, received = key.data
-                connection = key.fileobj  # type: ignore[assignment]
+                connection = key.fileobj  # type: ignore[assignment,unused-ignore]
                 assert isinstance(connection, socket.socket)
                 try:
                     chunk = connection.recv(1 << 16)
@@ -58,7 +62,7 @@ def ask_all(
 
 def _connect(path: Path, line: bytes, timeout_s: float) -> socket.socket | None:
     if sys.platform == "win32":
-        raise Unreachable(f"reach {str(path)!r}", NO_UNIX_SOCKETS)
+        return None
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(timeout_s)
     try:

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from relayfleet.client.control import ask_all
 from relayfleet.config.roster import Member
+from relayfleet.model.fault import as_reason, hint_for
 from relayfleet.model.layout import AgentLayout, FleetLayout
 from relayfleet.model.receipt import ENTRY_STATES, states_of
-from relayfleet.model.status import AgentStatus
+from relayfleet.model.status import AgentState, AgentStatus
+from relayfleet.model.supervision import Past
+from relayfleet.model.wish import Wish
 from relayfleet.store.failure import read_failure
 from relayfleet.store.inbox import read_entries
-from relayfleet.store.intent import read_intent
-from relayfleet.store.lock import LockHolder, holder_of
+from relayfleet.store.intent import down_since, read_wish, rests
+from relayfleet.store.lock import LockHolder, holder_of, is_held
 from relayfleet.store.receipts import read_receipts
 from relayfleet.store.sockets import sockets_of
+from relayfleet.store.supervision import read_memory
 
 ANSWER_WITHIN_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Keeping:
+    """Who keeps the fleet up: since when it rests, whether a supervisor lives, and what it wrote down."""
+
+    down: float | None
+    supervised: bool
+    memory: Mapping[str, Past]
 
 
 def observe(
@@ -33,7 +47,12 @@ def observe(
         sockets = sockets_of(fleet_id)
         paths = {str(name): sockets.control(name) for name, holder in holders.items() if holder is not None}
         answers = ask_all(paths, {"op": "status"}, timeout_s=timeout_s)
-    found = [_status(m, layout.agent(m.name), holders[m.name], answers.get(m.name)) for m in members]
+    keeping = _Keeping(
+        down=down_since(layout.supervisor_intent),
+        supervised=is_held(str(layout.supervisor_lock)),
+        memory=read_memory(layout.supervisor_memory) if None in holders.values() else {},
+    )
+    found = [_status(m, layout.agent(m.name), holders[m.name], answers.get(m.name), keeping) for m in members]
     return [_with_fault(status, m.fault) if m.fault else status for status, m in zip(found, members, strict=True)]
 
 
@@ -43,10 +62,10 @@ def _with_fault(status: AgentStatus, fault: str) -> AgentStatus:
 
 
 def _status(
-    member: Member, layout: AgentLayout, holder: LockHolder | None, answer: dict[str, Any] | None
+    member: Member, layout: AgentLayout, holder: LockHolder | None, answer: dict[str, Any] | None, keeping: _Keeping
 ) -> AgentStatus:
     if holder is None:
-        return _without_runner(member, layout)
+        return _without_runner(member, layout, keeping)
     if answer is None:
         return AgentStatus(
             name=member.name,
@@ -58,6 +77,7 @@ def _status(
             inbox=count_inbox(layout),
             observed_age_s=None,
             detail="the runner lives and does not answer",
+            reason="unresponsive",
         )
     return AgentStatus(
         name=member.name,
@@ -68,25 +88,75 @@ def _status(
         session_id=answer["session_id"],
         inbox=answer["inbox"],
         observed_age_s=answer["observed_age_s"],
+        evidence=answer.get("evidence"),
         detail=answer["detail"],
+        hint=str(answer.get("hint", "")),
+        reason=answer.get("reason"),
+        version=answer.get("version"),
     )
 
 
-def _without_runner(member: Member, layout: AgentLayout) -> AgentStatus:
-    wanted = read_intent(layout.intent) == "running"
-    failure = read_failure(layout.failure) if wanted else {}
+def _without_runner(member: Member, layout: AgentLayout, keeping: _Keeping) -> AgentStatus:
+    wish = read_wish(layout.intent)
+    state, detail, hint, reason, next_try_s = _why_down(str(member.name), layout, wish, keeping)
     return AgentStatus(
         name=member.name,
         role=member.role,
         backend=member.backend,
-        state="failed" if wanted else "stopped",
+        state=state,
         pid=None,
         session_id=_session_id(layout),
         inbox=count_inbox(layout),
         observed_age_s=None,
-        detail=str(failure.get("error", "its runner is gone")) if wanted else "",
-        hint=str(failure.get("hint") or f"see `fleet logs {member.name} --runner`") if wanted else "",
+        detail=detail,
+        hint=hint,
+        reason=reason,
+        next_try_s=next_try_s,
     )
+
+
+_Why = tuple[AgentState, str, str, str | None, float | None]
+
+
+def _why_down(name: str, layout: AgentLayout, wish: Wish, keeping: _Keeping) -> _Why:
+    """State, detail, hint, reason and in how many seconds it is tried again, of an agent without a runner."""
+    if not wish.wanted:
+        return "stopped", "", "", None, None
+    if rests(wish, keeping.down):
+        return "stopped", "the fleet is down", "run `fleet up`", None, None
+    past = keeping.memory.get(name, Past())
+    past = past if past.wish == wish.since else Past()
+    if keeping.supervised and past.phase not in ("up", "down", "waiting", "held"):
+        if past.phase == "queued":
+            return "queued", past.detail, "", past.reason, None
+        detail = "it was launched a moment ago" if past.phase == "coming" else "the supervisor is about to start it"
+        return "starting", detail, "", past.reason, None
+    if wish.queued and not keeping.supervised and not _was_launched_since(layout, wish.since):
+        return (
+            "queued",
+            wish.queued,
+            "no supervisor runs; `fleet up` starts it when there is room",
+            None,
+            None,
+        )
+    failure = read_failure(layout.failure)
+    reason = as_reason(failure.get("reason")) if failure else "killed"
+    detail, hint = str(failure.get("error", "its runner is gone")), str(failure.get("hint", ""))
+    if past.reason is not None and (past.phase == "held" or keeping.supervised):
+        reason, detail = past.reason, past.detail or detail
+        hint = hint if failure and reason != "storm" else ""
+    next_try_s = None
+    if keeping.supervised and past.phase in ("down", "waiting"):
+        next_try_s = round(max(0.0, past.next_try_at - time.time()), 3)
+    hint = hint or (hint_for(reason, name) if reason else f"see `fleet logs {name} --runner`")
+    return "failed", detail, hint, reason, next_try_s
+
+
+def _was_launched_since(layout: AgentLayout, since: float) -> bool:
+    try:
+        return layout.launch.stat().st_mtime > since
+    except OSError:
+        return False
 
 
 def count_inbox(layout: AgentLayout) -> dict[str, int]:

@@ -10,7 +10,7 @@ from relayfleet.config.roster import Member
 from relayfleet.model.layout import FleetLayout
 from relayfleet.model.status import AgentStatus
 from relayfleet.ports.daemon import Handle
-from relayfleet.store.lock import holder_of
+from relayfleet.store.lock import holder_of, is_held
 from relayfleet.store.sockets import sockets_of
 
 
@@ -31,3 +31,6 @@ class FleetObserver:
     def holder(self, name: str) -> Handle | None:
         found = holder_of(self._layout.agent(name).runner_lock)
         return Handle(backend="local", pid=found.pid, start_time=found.start_time) if found else None
+
+    def alive(self) -> int:
+        return sum(is_held(str(self._layout.agent(name).runner_lock)) for name in self._members)

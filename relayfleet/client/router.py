@@ -8,7 +8,7 @@ from typing import Any
 from relayfleet.client.control import ask_all
 from relayfleet.model.layout import FleetLayout
 from relayfleet.store.failure import read_failure
-from relayfleet.store.intent import read_intent
+from relayfleet.store.intent import down_since, read_wish, rests
 from relayfleet.store.lock import holder_of
 from relayfleet.store.sockets import sockets_of
 
@@ -21,7 +21,8 @@ def observe_router(layout: FleetLayout, fleet_id: str | None) -> dict[str, Any]:
     holder = holder_of(layout.router_lock)
     age = _cursor_age_s(layout)
     if holder is None:
-        if read_intent(layout.router_intent) != "running":
+        wish = read_wish(layout.router_intent)
+        if not wish.wanted or rests(wish, down_since(layout.supervisor_intent)):
             return {"state": "stopped", "pid": None, "cursor_age_s": age}
         failure = read_failure(layout.router_failure)
         return {

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from relayfleet.config.secret import kind_of, shown
-from relayfleet.model.agent import BackendName, Credential, EndpointMode, InboxTransport, Role
+from relayfleet.model.agent import BackendName, Credential, EndpointMode, InboxMode, InboxTransport, Role, SessionMode
+from relayfleet.model.permission import Act, OnTimeout
 
 # What the runner sets itself: the session's identity and its way to the fleet would be another one otherwise.
 _RUNNER_SETS = re.compile(
@@ -176,7 +177,26 @@ class RuntimeFile(Strict):
     inbox_transport: InboxTransport | None = Field(None, description="How entries reach the inbox (default file).")
 
 
-class DeliveryFile(Strict):
+class SessionFile(Strict):
+    mode: SessionMode | None = Field(
+        None, description="interactive (default): in a terminal of its own; headless: spoken to by messages."
+    )
+    unresponsive_s: Annotated[float, Field(ge=5, le=86_400)] | None = Field(
+        None, description="Seconds without a sign of life after which a working session is called unresponsive (600)."
+    )
+
+
+class InboxFile(Strict):
+    mode: InboxMode | None = Field(
+        None,
+        description="turn (default): entries wait for an idle session; steer: a busy one gets them, too.",
+    )
+    batch: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        None, description="Up to so many waiting entries go as one turn (default 1)."
+    )
+    ttl_s: Annotated[float, Field(ge=0, le=31_536_000)] | None = Field(
+        None, description="Seconds after which an entry that was not seen is a dead letter (default 0: never)."
+    )
     seen_timeout_s: Annotated[float, Field(ge=1, le=3600)] | None = Field(
         None, description="Idle seconds without a receipt after which an entry is offered again (default 15)."
     )
@@ -185,6 +205,33 @@ class DeliveryFile(Strict):
     )
     max_turn_chars: Annotated[int, Field(ge=500, le=1_000_000)] | None = Field(
         None, description="Longer texts are cut, with a pointer to the full text (default 16000)."
+    )
+
+
+class RuleFile(Strict):
+    tool: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+        description="The tool, such as Bash or mcp__github__*; * is anything."
+    )
+    do: Act = Field(description="allow, deny, or ask a person.")
+    pattern: Annotated[str, Field(min_length=1, max_length=2000)] | None = Field(
+        None, description="Of its main input (command, file_path, url); * is anything. Left out: every call."
+    )
+    exact: bool = Field(False, description="The pattern is the whole input to the letter, shell operators and all.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.exact and self.pattern is None:
+            raise ValueError("exact needs a pattern")
+        return self
+
+
+class PermissionsFile(Strict):
+    timeout_s: Annotated[float, Field(ge=1, le=10_000_000)] | None = Field(
+        None, description="How long a person is waited for; left out, for ever."
+    )
+    on_timeout: OnTimeout | None = Field(None, description="What is answered then (default deny).")
+    rules: Annotated[list[RuleFile], Field(max_length=1000)] | None = Field(
+        None, description="What is decided without asking: the first rule that matches. A list replaces the one below."
     )
 
 
@@ -234,7 +281,9 @@ class Settings(Strict):
     )
     runtime: RuntimeFile | None = Field(None, description="Where the runner lives.")
     claude: ClaudeFile | None = Field(None, description="How the session is started.")
-    delivery: DeliveryFile | None = Field(None, description="How entries are offered.")
+    session: SessionFile | None = Field(None, description="How the session runs.")
+    inbox: InboxFile | None = Field(None, description="How entries are offered.")
+    permissions: PermissionsFile | None = Field(None, description="Who decides what the session may do.")
     env: dict[SessionEnvName, str | None] | None = Field(
         None, description="More environment for the session. No secrets: use credentials."
     )

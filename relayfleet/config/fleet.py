@@ -29,9 +29,11 @@ from relayfleet.model.fleet import (
     Host,
     HostBackend,
     HostOs,
+    Limits,
     is_fleet_id,
 )
 from relayfleet.model.item import GITHUB
+from relayfleet.model.notice import Notify
 
 
 def _check_id(value: str) -> str:
@@ -93,6 +95,13 @@ class GatewayFile(Strict):
     secret_env: EnvName = Field("RELAYFLEET_GATEWAY_SECRET", description="The variable that holds its secret.")
 
 
+class NotifyFile(Strict):
+    command: Argv | None = Field(
+        None, description="A program of yours that is run when an approval appears, an agent dies or a letter is dead."
+    )
+    timeout_s: Annotated[float, Field(ge=1, le=600)] = Field(30.0, description="How long it may take.")
+
+
 class GithubAccountFile(Strict):
     host: Annotated[str, AfterValidator(_check_github_host)] = Field(GITHUB, description="The GitHub host.")
     owners: Annotated[list[Annotated[str, AfterValidator(check_login)]], Field(min_length=1)] | None = Field(
@@ -116,6 +125,15 @@ class PortsFile(Strict):
     first: Port = Field(FIRST_PORT, description="new-agent gives the first free port from here on.")
 
 
+class LimitsFile(Strict):
+    max_agents: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        None, description="At most this many agents run at once; left out, as many as are wanted."
+    )
+    min_free_mb: Annotated[int, Field(ge=0, le=100_000_000)] = Field(
+        0, description="An agent is started only while this much memory stays available on the machine."
+    )
+
+
 class FleetFile(Strict):
     """fleet.json."""
 
@@ -133,8 +151,13 @@ class FleetFile(Strict):
         {}, description="Hosts that agents can be placed on."
     )
     gateway: GatewayFile = Field(default_factory=GatewayFile, description="The fleet's gateway to the model.")
+    notify: NotifyFile = Field(default_factory=NotifyFile, description="How you are told of what should not wait.")
     github: GithubFile = Field(default_factory=GithubFile, description="How GitHub is reached.")
     ports: PortsFile = Field(default_factory=PortsFile, description="The ports of runners.")
+    limits: LimitsFile = Field(
+        default_factory=LimitsFile,
+        description="How much of this machine agents may take; a start that would not fit waits.",
+    )
 
 
 def to_fleet(file: FleetFile, *, folder: str) -> FleetConfig:
@@ -147,6 +170,10 @@ def to_fleet(file: FleetFile, *, folder: str) -> FleetConfig:
         github_command=tuple(file.github.command),
         github_accounts=tuple(_account(name, account) for name, account in file.github.accounts.items()),
         first_port=file.ports.first,
+        notify=Notify(command=tuple(file.notify.command), timeout_s=file.notify.timeout_s)
+        if file.notify.command
+        else None,
+        limits=Limits(**file.limits.model_dump()),
     )
 
 

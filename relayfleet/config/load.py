@@ -22,10 +22,11 @@ from relayfleet.config.read import Unreadable, read_object
 from relayfleet.config.routes import RoutesFile, faults_of_gate, to_gate
 from relayfleet.config.secret import shown
 from relayfleet.errors import ConfigError, UnknownAgent
-from relayfleet.model.agent import AgentSpec, Claude, Delivery, Endpoint, Runtime
+from relayfleet.model.agent import AgentSpec, Claude, Endpoint, InboxPolicy, Runtime, Session
 from relayfleet.model.fleet import FleetConfig
 from relayfleet.model.layout import FleetLayout
 from relayfleet.model.names import AgentName, fault_of_name
+from relayfleet.model.permission import Permissions, Rule
 from relayfleet.model.route import Gate
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -238,6 +239,7 @@ def resolve(
     if file.port is None:
         faults.append(("port", "is missing: give the agent a port that no other agent has"))
     faults += _faults_of_endpoint(merged.get("claude", {}).get("endpoint", {}), merged.get("env", {}))
+    faults += _faults_of_mode(merged)
     faults += _faults_of_host(merged.get("runtime", {}), fleet)
     faults += _faults_of_places(merged.get("credentials", {}), merged.get("env", {}))
     if faults or file.port is None:
@@ -256,6 +258,17 @@ def _faults_of_endpoint(endpoint: Mapping[str, Any], env: Mapping[str, Any]) -> 
     if endpoint.get("mode") == "custom" and "ANTHROPIC_BASE_URL" in env:
         return [("env", "ANTHROPIC_BASE_URL is set by claude.endpoint and cannot be set here, too")]
     return []
+
+
+def _faults_of_mode(merged: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What only an interactive session has."""
+    if merged.get("session", {}).get("mode") != "headless":
+        return []
+    asked = [
+        ("claude.channels", bool(merged.get("claude", {}).get("channels"))),
+        ("inbox.mode", merged.get("inbox", {}).get("mode") == "steer"),
+    ]
+    return [(where, "is for interactive sessions; session.mode is headless") for where, is_so in asked if is_so]
 
 
 def _faults_of_host(runtime: Mapping[str, Any], fleet: FleetFile) -> list[tuple[str, str]]:
@@ -290,6 +303,11 @@ def _faults_of_places(credentials: Mapping[str, Any], env: Mapping[str, Any]) ->
     return faults
 
 
+def _permissions(merged: Mapping[str, Any]) -> Permissions:
+    rules = tuple(Rule(**rule) for rule in merged.get("rules", ()))
+    return Permissions(**{**merged, "rules": rules})
+
+
 def _spec(merged: dict[str, Any], *, name: AgentName, file: AgentFile, port: int, fleet: FleetConfig) -> AgentSpec:
     claude: dict[str, Any] = dict(merged.get("claude", {}))
     endpoint: dict[str, Any] = dict(claude.pop("endpoint", {}))
@@ -311,7 +329,10 @@ def _spec(merged: dict[str, Any], *, name: AgentName, file: AgentFile, port: int
         ssh_agent=merged.get("ssh_agent", False),
         claude=Claude(endpoint=Endpoint(**endpoint), **claude),
         runtime=Runtime(**merged.get("runtime", {})),
-        delivery=Delivery(**merged.get("delivery", {})),
+        session=Session(**merged.get("session", {})),
+        inbox=InboxPolicy(**merged.get("inbox", {})),
+        permissions=_permissions(merged.get("permissions", {})),
+        notify=fleet.notify,
         env=merged.get("env", {}),
         credentials={key: to_credential(value) for key, value in merged.get("credentials", {}).items()},
         plugins=merged.get("plugins", {}),

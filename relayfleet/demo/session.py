@@ -2,8 +2,8 @@
 
 `claude.command` names it: `["python3", "-I", "-S", "<this file>"]`. It starts the MCP servers of --mcp-config, has an
 inbox socket, keeps a registry entry and a transcript in CLAUDE_CONFIG_DIR, and posts the hooks of --settings. What a
-turn does is written in its text: `[[sleep SECONDS]]`, `[[tool NAME {"json": "arguments"}]]`, `[[exit CODE]]`; anything
-else is answered at once. Esc on its terminal interrupts a turn, as it does in the real one.
+turn does is written in its text: `[[sleep SECONDS]]`, `[[tool NAME {"json": "arguments"}]]`, `[[exit CODE]]`, `[[print
+TIMES BASE64]]` for bytes on its terminal; anything else is answered at once. Esc on its terminal interrupts a turn, as it does in the real one.
 
 Formats observed of Claude Code 2.1.328. Standard library alone: many of them are started at once.
 """
@@ -17,6 +17,7 @@ if __name__ == "__main__" and "--version" in sys.argv:
     print(f"{VERSION} (scripted)")  # before the imports: it is asked at every start
     sys.exit(0)
 
+import base64  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
 import re  # noqa: E402
@@ -28,7 +29,7 @@ import time  # noqa: E402
 import tty  # noqa: E402
 from typing import Any  # noqa: E402
 
-_DIRECTIVE = re.compile(r"\[\[(sleep|tool|exit)\s+(.*?)\]\]", re.S)
+_DIRECTIVE = re.compile(r"\[\[(sleep|tool|exit|print)\s+(.*?)\]\]", re.S)
 _HOOK_TIMEOUT_S = 10.0
 
 
@@ -163,6 +164,13 @@ class Session:
             return not self._gather(float(what))
         if kind == "exit":
             raise SystemExit(int(what))
+        if kind == "print":
+            times, _, encoded = what.partition(" ")
+            data = base64.b64decode(encoded)
+            for _ in range(int(times)):
+                sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+            return True
         name, _, arguments = what.strip().partition(" ")
         for server in self._servers:
             if name in server.tools:

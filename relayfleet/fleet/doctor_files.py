@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from relayfleet.fleet.finding import Finding, broken, ok, warning
-from relayfleet.model.agent import AgentSpec
 from relayfleet.model.layout import FleetLayout
 from relayfleet.ports.machine import Machine
 
@@ -18,27 +18,37 @@ _LITTLE_BYTES = 1024 * _MB
 _TOO_LITTLE_BYTES = 100 * _MB
 
 
-def check_modes(layout: FleetLayout, agents: Sequence[AgentSpec]) -> Iterable[Finding]:
-    """Windows has no such modes."""
+def open_modes(layout: FleetLayout) -> Iterable[tuple[Path, int]]:
+    """What others can write to, or look into, with the mode that it should have. Windows has no such modes."""
     if sys.platform == "win32":
         return
+    folders = [folder for folder in sorted(layout.agents.glob("*/")) if (folder / "config.json").exists()]
+    agents = [layout.agent(folder.name) for folder in folders]
     writable = [layout.fleet_json, layout.routes_json]
-    private = [layout.state]
-    for spec in agents:
-        agent = layout.agent(spec.name)
-        writable += [agent.config, agent.persona]
-        private.append(agent.state)
+    writable += [path for agent in agents for path in (agent.config, agent.persona)]
     for path in writable:
-        if path.exists() and path.stat().st_mode & 0o022:
-            yield broken(_name(layout, path), "others can write to it", f"chmod go-w {path}")
-    for path in private:
+        if path.exists() and (mode := stat.S_IMODE(path.stat().st_mode)) & 0o022:
+            yield path, mode & ~0o022
+    for path in [layout.state, *(agent.state for agent in agents)]:
         if path.exists() and path.stat().st_mode & 0o077:
-            yield warning(_name(layout, path), "others can look into it", f"chmod 700 {path}")
+            yield path, 0o700
+
+
+def check_modes(layout: FleetLayout) -> Iterable[Finding]:
+    for path, wanted in open_modes(layout):
+        if path.is_dir():
+            yield warning(_name(layout, path), "others can look into it", f"chmod {wanted:o} {path}")
+        else:
+            yield broken(_name(layout, path), "others can write to it", f"chmod go-w {path}")
+
+
+def leftovers(layout: FleetLayout) -> list[Path]:
+    """What a process that was killed in the middle of a change left."""
+    return sorted([*layout.agents.glob(".new-*"), *layout.root.glob(".*.tmp"), *layout.agents.glob("*/.*.tmp")])
 
 
 def check_leftovers(layout: FleetLayout) -> Iterable[Finding]:
-    """What a process that was killed in the middle of a change left."""
-    for path in sorted([*layout.agents.glob(".new-*"), *layout.root.glob(".*.tmp"), *layout.agents.glob("*/.*.tmp")]):
+    for path in leftovers(layout):
         yield warning(_name(layout, path), "a change that was cut short left it", f"rm -r {path}")
     for folder in sorted(layout.agents.glob("*/")):
         if not folder.name.startswith(".") and not (folder / "config.json").exists():
@@ -51,13 +61,19 @@ def check_leftovers(layout: FleetLayout) -> Iterable[Finding]:
 
 def check_sockets(layout: FleetLayout, folder: Path | None, machine: Machine) -> Iterable[Finding]:
     """Sockets whose owner is gone. A daemon that starts replaces its own."""
+    for path, owner in sockets_by_owner(layout, folder):
+        if machine.lock_holder(owner) is None:
+            yield warning(str(path), "its owner is gone", f"rm {path}")
+
+
+def sockets_by_owner(layout: FleetLayout, folder: Path | None) -> Iterable[tuple[Path, Path]]:
+    """Every socket, with the lock that its owner holds while it lives."""
     if folder is None or not folder.is_dir():
         return
+    daemons = {"router": layout.router_lock, "supervisor": layout.supervisor_lock}
     for path in sorted(folder.iterdir()):
         daemon = path.name.partition(".")[0]
-        lock = layout.router_lock if daemon == "router" else layout.agent(daemon).runner_lock
-        if machine.lock_holder(lock) is None:
-            yield warning(str(path), "its owner is gone", f"rm {path}")
+        yield path, daemons.get(daemon) or layout.agent(daemon).runner_lock
 
 
 def check_disk(layout: FleetLayout, machine: Machine) -> Iterable[Finding]:

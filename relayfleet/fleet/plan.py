@@ -34,6 +34,21 @@ def plan_start(observed: Sequence[AgentStatus]) -> list[Step]:
     return steps
 
 
+def plan_roll_over(observed: Sequence[AgentStatus], *, version: str) -> list[Step]:
+    """Runners of another version than `version` are replaced while their sessions idle; a turn is not cut off."""
+    steps = []
+    for status in observed:
+        if status.pid is None:
+            steps.append(Step(status.name, "keep", "it does not run"))
+        elif status.version == version:
+            steps.append(Step(status.name, "keep", f"it runs version {version} already"))
+        elif status.state != "idle":
+            steps.append(Step(status.name, "keep", f"it is {status.state}, and is of another version: try again later"))
+        else:
+            steps.append(Step(status.name, "stop_then_launch", f"it is of version {status.version or 'unknown'}"))
+    return steps
+
+
 def plan_stop(observed: Sequence[AgentStatus]) -> list[Step]:
     """Stopping what is stopped is no fault."""
     return [Step(s.name, "keep", "it is stopped already") if s.pid is None else Step(s.name, "stop") for s in observed]

@@ -12,26 +12,27 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from relayfleet.errors import FleetError
-from relayfleet.ports.session import Terminal, Terminals
+from relayfleet.ports.session import COLUMNS, ROWS, Terminal, Terminals
 
-ROWS, COLUMNS = 50, 160
 _READ = 1 << 16
+_MOST_PENDING = 1 << 20
 
 
-def terminals() -> Terminals:
-    """The kind that this system has."""
+def terminals(enter: Callable[[], None] | None = None) -> Terminals:
+    """The kind that this system has. A program calls `enter` between fork and exec, where the system has such a
+    moment."""
     if sys.platform == "win32":
         from relayfleet.harness.terminal_windows import WindowsTerminals
 
         return WindowsTerminals()
     else:
-        return PosixTerminals()
+        return PosixTerminals(enter)
 
 
 if sys.platform != "win32":
     from ptyprocess import PtyProcess
 
-    def _die_with_parent() -> None:
+    def die_with_parent() -> None:
         """In the child, before exec: the kernel sends SIGTERM when the runner dies, kill -9 included."""
         import ctypes
 
@@ -48,6 +49,7 @@ if sys.platform != "win32":
             self._on_exit = on_exit
             self._loop = asyncio.get_running_loop()
             self._loop.add_reader(process.fd, self._read)
+            self._pending = bytearray()
             self._open = True
             self._over = False
 
@@ -81,8 +83,29 @@ if sys.platform != "win32":
             return self._over
 
         def write(self, data: bytes) -> None:
+            """What the program does not take at once waits; what is beyond _MOST_PENDING is dropped."""
+            if self._open and len(self._pending) < _MOST_PENDING:
+                self._pending += data
+                self._flush()
+
+        def _flush(self) -> None:
+            try:
+                del self._pending[: os.write(self._process.fd, self._pending)]
+            except BlockingIOError:
+                pass
+            except OSError:  # EIO: nobody reads what is typed any more
+                self._pending.clear()
+            if self._pending:
+                self._loop.add_writer(self._process.fd, self._flush)
+            else:
+                self._loop.remove_writer(self._process.fd)
+
+        def resize(self, rows: int, columns: int) -> None:
             with contextlib.suppress(OSError):
-                os.write(self._process.fd, data)
+                self._process.setwinsize(rows, columns)
+
+        def interrupt(self) -> None:
+            self.write(b"\x1b")
 
         def terminate(self) -> None:
             self._signal(signal.SIGTERM)
@@ -99,13 +122,15 @@ if sys.platform != "win32":
             if self._open:
                 self._open = False
                 self._loop.remove_reader(self._process.fd)
+                self._loop.remove_writer(self._process.fd)
                 self._process.fileobj.close()
                 self._process.closed = True
 
     class PosixTerminals:
         """Terminals of this process; SIGCHLD is handled while one of them lives."""
 
-        def __init__(self) -> None:
+        def __init__(self, enter: Callable[[], None] | None = None) -> None:
+            self._enter = enter
             self._terminals: list[PosixTerminal] = []
 
         def spawn(
@@ -124,10 +149,13 @@ if sys.platform != "win32":
                 )
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGCHLD, self._reap)
-            before = _die_with_parent if sys.platform == "linux" else None
             try:
                 process = PtyProcess.spawn(
-                    [program, *argv[1:]], cwd=str(cwd), env=dict(env), dimensions=(ROWS, COLUMNS), preexec_fn=before
+                    [program, *argv[1:]],
+                    cwd=str(cwd),
+                    env=dict(env),
+                    dimensions=(ROWS, COLUMNS),
+                    preexec_fn=self._before,
                 )
             except (OSError, ValueError) as error:
                 raise FleetError(f"run {argv[0]!r}", str(error)) from error
@@ -136,6 +164,12 @@ if sys.platform != "win32":
             self._terminals.append(terminal)
             loop.call_soon(self._reap)
             return terminal
+
+        def _before(self) -> None:
+            if sys.platform == "linux":
+                die_with_parent()
+            if self._enter is not None:
+                self._enter()
 
         def _reap(self) -> None:
             for terminal in list(self._terminals):

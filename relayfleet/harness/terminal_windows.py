@@ -10,9 +10,7 @@ from pathlib import Path
 from winpty import PtyProcess  # type: ignore[import-not-found,unused-ignore]
 
 from relayfleet.errors import FleetError
-from relayfleet.ports.session import Terminal
-
-ROWS, COLUMNS = 50, 160
+from relayfleet.ports.session import COLUMNS, ROWS, Terminal
 
 
 class WindowsTerminal:
@@ -39,6 +37,12 @@ class WindowsTerminal:
 
     def write(self, data: bytes) -> None:
         self._process.write(data.decode("utf-8", "replace"))
+
+    def resize(self, rows: int, columns: int) -> None:
+        self._process.setwinsize(rows, columns)
+
+    def interrupt(self) -> None:
+        self.write(b"\x1b")
 
     def terminate(self) -> None:
         self._process.terminate(force=False)

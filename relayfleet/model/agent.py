@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from relayfleet.model.names import AgentName
+from relayfleet.model.notice import Notify
+from relayfleet.model.permission import Permissions
 
 Role = Literal["base", "coder", "reviewer", "manager", "orchestrator"]
 ROLES: tuple[Role, ...] = get_args(Role)
 BackendName = Literal["local", "docker", "ssh"]
 InboxTransport = Literal["file", "shared", "ssh", "http"]
 EndpointMode = Literal["default", "custom", "gateway"]
+SessionMode = Literal["interactive", "headless"]
+InboxMode = Literal["turn", "steer"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +66,26 @@ class Runtime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """How an entry is offered: after `seen_timeout_s` idle seconds without a receipt it is offered again."""
+class InboxPolicy:
+    """How entries are offered: `turn` waits for an idle session, `steer` gives them to a busy one, too; up to `batch`
+    together. One that was not seen within `ttl_s` is dead (0: never). After `seen_timeout_s` idle seconds without a
+    receipt it is offered again, `max_attempts` times in all."""
 
+    mode: InboxMode = "turn"
+    batch: int = 1
+    ttl_s: float = 0.0
     seen_timeout_s: float = 15.0
     max_attempts: int = 5
     max_turn_chars: int = 16_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """How the session runs: `interactive` in a terminal of its own, or `headless`, spoken to by messages. One that claims
+    to work and shows no sign of life for `unresponsive_s` is called unresponsive."""
+
+    mode: SessionMode = "interactive"
+    unresponsive_s: float = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +104,10 @@ class AgentSpec:
     ssh_agent: bool = False
     claude: Claude = field(default_factory=Claude)
     runtime: Runtime = field(default_factory=Runtime)
-    delivery: Delivery = field(default_factory=Delivery)
+    session: Session = field(default_factory=Session)
+    inbox: InboxPolicy = field(default_factory=InboxPolicy)
+    permissions: Permissions = field(default_factory=Permissions)
+    notify: Notify | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     credentials: Mapping[str, Credential] = field(default_factory=dict)
     plugins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

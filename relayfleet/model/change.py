@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from relayfleet.model.item import FAILING, PASSING, Act, Check, Item, Note, Report
-from relayfleet.model.snapshot import Snapshot, checks_of, content_of, is_new, rewound, text_hash
+from relayfleet.model.snapshot import Snapshot, checks_of, is_new, rewound, text_hash
 
 EventName = Literal[
     "opened", "matched", "left", "closed", "merged", "reopened", "check_failed", "reviewed", "commented",
@@ -20,6 +20,7 @@ EVENT_NAMES: tuple[EventName, ...] = (
     "assigned", "matched", "unassigned", "labeled", "unlabeled", "pushed", "readied", "drafted", "transferred",
     "completed", "checks_passed", "updated",
 )  # fmt: skip
+_WEIGHT: Mapping[EventName, int] = {name: place for place, name in enumerate(EVENT_NAMES)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +43,17 @@ class Changes:
 NOTHING = Changes()
 
 
-def compare(report: Report, before: Snapshot | None, *, since: str, looked_at: str = "") -> Changes | None:
-    """What happened since `before`, None when nothing did. Without `before` the item was never seen, and what happened
-    after `since` (the time up to which its repository was read) is told, of checks what happened after the last look,
-    which was `looked_at`: they leave no trace in when the item was updated."""
+def compare(
+    report: Report, before: Snapshot | None, *, content: str, since: str, looked_at: str = ""
+) -> Changes | None:
+    """What happened since `before`, None when nothing did. `content` is the report's, after what `before` had heard.
+
+    Without `before` the item was never seen, and what happened after `since` (the time up to which its repository was
+    read) is told, of checks what happened after the last look, which was `looked_at`: they leave no trace in when the
+    item was updated."""
     item = report.item
     known = before or rewound(report, since=since)
-    untouched = _is_untouched(report, known, seen=before is not None)
+    untouched = _is_untouched(report, known, content=content, seen=before is not None)
     if untouched and known.whole and known.updated_at == item.updated_at and known.checks == checks_of(item):
         return None
     # Of what was only glimpsed, or never seen, GitHub's record of what was done tells what it was.
@@ -72,44 +77,49 @@ def compare(report: Report, before: Snapshot | None, *, since: str, looked_at: s
         names.add("check_failed")
     elif not opened and _passed(item, known, since=checked):
         names.add("checks_passed")
-    edited = not opened and _is_edited(report, known)
+    labels_added = () if opened else _new(item.labels, labels)
+    labels_removed = () if opened else _new(labels, item.labels)
+    assigned = () if opened else _new(item.assignees, assignees)
+    unassigned = () if opened else _new(assignees, item.assignees)
+    # Who is asked again after a review was not asked for in between.
     asked = {act.subject for act in acts if act.kind == "review_requested"}
-    changes = Changes(
-        labels_added=() if opened else _new(item.labels, labels),
-        labels_removed=() if opened else _new(labels, item.labels),
-        assigned=() if opened else _new(item.assignees, assignees),
-        unassigned=() if opened else _new(assignees, item.assignees),
-        # Who is asked again after a review was not asked for in between.
-        review_requested=() if opened else _new(item.reviewers, tuple(set(reviewers) - asked)),
+    review_requested = () if opened else _new(item.reviewers, tuple(set(reviewers) - asked))
+    named: tuple[tuple[EventName, tuple[str, ...]], ...] = (
+        ("labeled", labels_added),
+        ("unlabeled", labels_removed),
+        ("assigned", assigned),
+        ("unassigned", unassigned),
+        ("review_requested", review_requested),
+    )
+    names |= {name for name, found in named if found}
+    if untouched and not names and not acts:
+        return None
+    edited = not opened and _is_edited(report, known)
+    if edited or not names:
+        names.add("updated")
+    return Changes(
+        names=frozenset(names),
+        labels_added=labels_added,
+        labels_removed=labels_removed,
+        assigned=assigned,
+        unassigned=unassigned,
+        review_requested=review_requested,
         notes=notes,
         failing=failing,
         acts=acts,
         edited=edited,
     )
-    named: tuple[tuple[EventName, object], ...] = (
-        ("labeled", changes.labels_added),
-        ("unlabeled", changes.labels_removed),
-        ("assigned", changes.assigned),
-        ("unassigned", changes.unassigned),
-        ("review_requested", changes.review_requested),
-    )
-    names |= {name for name, found in named if found}
-    if untouched and not names and not changes.acts:
-        return None
-    if edited or not names:
-        names.add("updated")
-    return Changes(**{**{name: getattr(changes, name) for name in Changes.__slots__}, "names": frozenset(names)})
 
 
 def in_order(names: frozenset[EventName]) -> tuple[EventName, ...]:
-    return tuple(name for name in EVENT_NAMES if name in names)
+    return tuple(sorted(names & _WEIGHT.keys(), key=_WEIGHT.__getitem__))
 
 
-def _is_untouched(report: Report, known: Snapshot, *, seen: bool) -> bool:
+def _is_untouched(report: Report, known: Snapshot, *, content: str, seen: bool) -> bool:
     """Whether nothing shows that something happened, apart from checks and acts."""
     item = report.item
     if known.whole:
-        return known.content == content_of(item, report.notes, known)
+        return known.content == content
     if item.updated_at <= known.heard:
         return True
     # Of a push to what was never seen there is no trace, nor of what a run was before.
@@ -179,4 +189,4 @@ def _is_news(check: Check, known: Snapshot, *, since: str) -> bool:
 
 
 def _new(now: tuple[str, ...], before: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(sorted(set(now) - set(before)))
+    return () if now == before else tuple(sorted(set(now) - set(before)))

@@ -9,6 +9,7 @@ from typing import Literal
 
 from relayfleet.model.agent import Credential
 from relayfleet.model.item import GITHUB
+from relayfleet.model.notice import Notify
 
 HostBackend = Literal["ssh", "docker"]
 HostOs = Literal["linux", "windows"]
@@ -63,6 +64,14 @@ def account_for(accounts: Sequence[GithubAccount], *, host: str, owner: str) -> 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much of this machine the fleet's agents may take. None and 0 set no bound."""
+
+    max_agents: int | None = None
+    min_free_mb: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetConfig:
     """`id` is None until `fleet init`, the first `fleet new-agent` or the first start has written one."""
 
@@ -73,3 +82,5 @@ class FleetConfig:
     github_command: tuple[str, ...] = ("gh",)
     github_accounts: tuple[GithubAccount, ...] = ()
     first_port: int = FIRST_PORT
+    notify: Notify | None = None
+    limits: Limits = field(default_factory=Limits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from relayfleet.model.change import Changes, EventName
@@ -24,13 +24,14 @@ _ORDER: tuple[Standing, ...] = ("withheld", "vouched", "full")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
     """`routes` are the indices (in routes.json, from 0) of the routes that deliver to the agent, the first one first;
-    `priority` is the highest of theirs. `item` is how much the agent gets of the item's own text, and `notes` are the
-    node ids of the new notes that it gets."""
+    `priority` is the highest of theirs. `item` is how much the agent gets of the item's own text, `vouchers` are those
+    on whose word it does when it is `vouched`, and `notes` are the node ids of the new notes that it gets."""
 
     agent: str
     routes: tuple[int, ...]
     item: Standing
     notes: tuple[str, ...] = ()
+    vouchers: tuple[str, ...] = ()
     priority: int = 0
 
 
@@ -82,17 +83,26 @@ class _Share:
     """What rules together let through to an agent, and what none of them does."""
 
     item: Standing
+    vouchers: tuple[str, ...]
     notes: tuple[str, ...]
     held_notes: tuple[str, ...]
     reason: str
 
 
-def judge(index: GateIndex, event: Event) -> Verdict:
-    """Matching and trust together. An agent gets the union of what its routes admit, if one of them delivers."""
+def judge(
+    index: GateIndex, event: Event, *, cut: Collection[int] = frozenset(), told: Collection[str] = frozenset()
+) -> Verdict:
+    """Matching and trust together. An agent gets the union of what its routes admit, if one of them delivers.
+
+    The routes of the indices `cut` count for nothing. The agents `told` had something of the item before: that it left,
+    and why, is no text of anybody's, and they learn it whoever wrote the item.
+    """
     routes, rules = index.gate.routes, index.rules
     rulings: dict[int, _Ruling] = {}
     leading: dict[str, dict[int, int]] = {}
     for place in matching(index, event):
+        if place in cut:
+            continue
         number = index.ruled[place]
         if number not in rulings:
             rulings[number] = _ruling(event, rules[number])
@@ -107,10 +117,19 @@ def judge(index: GateIndex, event: Event) -> Verdict:
         if share is None:
             share = shares[key] = _share(event, [rulings[number] for number in key])
         delivering = tuple([place for place, number in numbers.items() if rulings[number].delivers])
+        if not delivering and agent in told and "left" in event.names:
+            delivering = tuple(numbers)
         if delivering:
             priority = max([routes[place].priority for place in delivering])
             recipients.append(
-                Recipient(agent=agent, routes=delivering, item=share.item, notes=share.notes, priority=priority)
+                Recipient(
+                    agent=agent,
+                    routes=delivering,
+                    item=share.item,
+                    notes=share.notes,
+                    vouchers=share.vouchers,
+                    priority=priority,
+                )
             )
         if share.reason:
             hold = Hold(
@@ -157,6 +176,9 @@ def _ruling(event: Event, rule: Rule) -> _Ruling:
 def _share(event: Event, rulings: Sequence[_Ruling]) -> _Share:
     item = max((ruling.item.standing for ruling in rulings), key=_ORDER.index)
     reason = rulings[0].item.reason if item == "withheld" else ""
+    vouchers: dict[str, None] = {}
+    if item == "vouched":
+        vouchers = {one: None for ruling in rulings for one in ruling.item.vouchers}
     admitted: list[str] = []
     held: list[str] = []
     for place, note in enumerate(event.changes.notes):
@@ -165,7 +187,7 @@ def _share(event: Event, rulings: Sequence[_Ruling]) -> _Share:
         else:
             held.append(note.node_id)
             reason = reason or rulings[0].notes[place].reason
-    return _Share(item, tuple(admitted), tuple(held), reason)
+    return _Share(item, tuple(vouchers), tuple(admitted), tuple(held), reason)
 
 
 def _first_route(recipient: Recipient) -> int:

@@ -48,6 +48,21 @@ class AgentLayout:
         return self.state / "authored.jsonl"
 
     @property
+    def approvals(self) -> Path:
+        """What became of each approval."""
+        return self.state / "approvals.jsonl"
+
+    @property
+    def permissions(self) -> Path:
+        """The answers of `fleet approve --always`."""
+        return self.state / "permissions.json"
+
+    @property
+    def words(self) -> Path:
+        """What the session said at the end of each entry's turn."""
+        return self.state / "words.jsonl"
+
+    @property
     def bodies(self) -> Path:
         """Full texts of entries that were too long for a turn, one file per entry id."""
         return self.state / "bodies"
@@ -85,7 +100,8 @@ class AgentLayout:
 
     @property
     def failure(self) -> Path:
-        """Why the last runner gave up: {"version": 1, "ts", "error", "hint"}; not there while all is well."""
+        """Why the last runner gave up: {"version": 1, "ts", "error", "hint", "reason"}, `reason` as `model/fault.py`
+        names it; not there while all is well."""
         return self.state / "failure.json"
 
 
@@ -145,6 +161,29 @@ class FleetLayout:
     def router_failure(self) -> Path:
         """Why the last router gave up, as an agent's `failure`."""
         return self.state / "router.failure.json"
+
+    @property
+    def supervisor_lock(self) -> Path:
+        return self.state / "supervisor.lock"
+
+    @property
+    def supervisor_log(self) -> Path:
+        return self.state / "supervisor.log"
+
+    @property
+    def supervisor_intent(self) -> Path:
+        """Whether a supervisor is wanted, and whether the whole fleet rests (`down`): see `store/intent.py`."""
+        return self.state / "supervisor.intent.json"
+
+    @property
+    def supervisor_failure(self) -> Path:
+        """Why the last supervisor gave up, as an agent's `failure`."""
+        return self.state / "supervisor.failure.json"
+
+    @property
+    def supervisor_memory(self) -> Path:
+        """What the supervisor remembers of starts and failures: see `model/supervision.py`."""
+        return self.state / "supervisor.json"
 
     def agent(self, name: str) -> AgentLayout:
         return AgentLayout(self.agents / name)

@@ -19,6 +19,7 @@ _SHAPE = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*\Z")
 RESERVED = frozenset(
     {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(10)), *(f"lpt{i}" for i in range(10))}
     | {"all", "fleet", "router", "gateway", "operator", "github", "system", "supervisor", "relayfleet", "base", "none"}
+    | {"retry", "drop", "doctor"}
 )
 
 

@@ -1,11 +1,14 @@
 """A receipt: what was observed of an entry. The states of an entry are the fold of its receipts.
 
     queued --offered--> offered --seen--> seen --handled--> handled
-                           |                |
-                           +--dead          +--failed          (failed and dead are ends, too)
+      |                    |                |
+      +--dead, dropped     +--dead, dropped +--failed, dead      (handled, failed, dead and dropped are ends)
 
-`queued` has no receipt: it is an entry of which nothing was observed yet. An `offered` after a `seen` is a repeat: the
-session died in that turn, and the entry was offered again.
+An entry without a receipt is `queued`. An `offered` after a `seen` is a repeat: the session died in that turn, and the
+entry was offered again. The runner writes what it observed; the operator `queued` (try again, with fresh attempts) and
+`dropped` (not wanted any more), which are the only ways out of `failed`, `dead` and `dropped`. A `queued` of the
+runner's own says that the model was not available in the entry's turn. A receipt that cannot follow is passed over
+(`follows`), so that whoever reads them comes to the same state, in whichever order two of them were written.
 """
 
 from __future__ import annotations
@@ -18,10 +21,12 @@ from typing import Literal, get_args
 from relayfleet.model.entry import seconds
 from relayfleet.model.names import EntryId
 
-Observed = Literal["offered", "seen", "handled", "failed", "dead"]
-EntryState = Literal["queued", "offered", "seen", "handled", "failed", "dead"]
+EntryState = Literal["queued", "offered", "seen", "handled", "failed", "dead", "dropped"]
 ENTRY_STATES: tuple[EntryState, ...] = get_args(EntryState)
-ENDS: frozenset[str] = frozenset({"handled", "failed", "dead"})
+ENDS: frozenset[str] = frozenset({"handled", "failed", "dead", "dropped"})
+RETRIABLE: frozenset[str] = frozenset({"failed", "dead", "dropped"})
+DROPPABLE: frozenset[str] = frozenset({"queued", "offered", "failed", "dead"})
+OPERATOR = "operator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +34,11 @@ class Receipt:
     """One line of receipts.jsonl: {"id", "state", "ts", "via", "attempt", "detail"}; `ts` in seconds, UTC.
 
     `via` is the way the offer took: `socket` (the session's inbox socket), `channel` (a channel notification), or
-    `tool` (the agent said so itself).
+    `stream` (a headless session's input); `tool` when the agent said so itself, `operator` when a person did.
     """
 
     id: EntryId
-    state: Observed
+    state: EntryState
     ts: float
     via: str = ""
     attempt: int = 1
@@ -58,7 +63,7 @@ def decode_receipt(line: bytes | str) -> Receipt | None:
         record = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(record, dict) or record.get("state") not in get_args(Observed):
+    if not isinstance(record, dict) or record.get("state") not in ENTRY_STATES:
         return None
     if not isinstance(record.get("id"), str):
         return None
@@ -72,13 +77,21 @@ def decode_receipt(line: bytes | str) -> Receipt | None:
     )
 
 
+def follows(state: EntryState, receipt: Receipt) -> bool:
+    """Whether `receipt` leads on from `state`."""
+    if receipt.state == "dropped":
+        return state in DROPPABLE
+    if state not in ENDS:
+        return True
+    return receipt.state == "queued" and state in RETRIABLE
+
+
 def state_of(receipts: Iterable[Receipt]) -> EntryState:
-    """The state of one entry, from its receipts in the order they were written. An end is never left."""
+    """The state of one entry, from its receipts in the order they were written."""
     state: EntryState = "queued"
     for receipt in receipts:
-        if state in ENDS:
-            return state
-        state = receipt.state
+        if follows(state, receipt):
+            state = receipt.state
     return state
 
 
@@ -86,6 +99,6 @@ def states_of(receipts: Iterable[Receipt]) -> dict[EntryId, EntryState]:
     """The state of every entry that has a receipt."""
     states: dict[EntryId, EntryState] = {}
     for receipt in receipts:
-        if states.get(receipt.id) not in ENDS:
+        if follows(states.get(receipt.id, "queued"), receipt):
             states[receipt.id] = receipt.state
     return states

@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from relayfleet.model.item import RUNNING, Act, Item, Kind, Note, Report
 from relayfleet.model.vouch import vouchers_of
 
-_to_json = json.JSONEncoder(separators=(",", ":")).encode
+_to_json = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`text` is a hash of title and body. A snapshot that is not `whole` was only glimpsed on a first look: of its
     text, labels, assignees, reviewers and checks nothing is known.
 
@@ -44,7 +44,7 @@ class Snapshot:
     draft: bool = False
     base: str = ""
     head: str = ""
-    checks: Mapping[str, str] = field(default_factory=dict)
+    checks: Mapping[str, str] = msgspec.field(default_factory=dict)
     conclusion: str = ""
     attempt: int = 0
     content: str = ""
@@ -53,8 +53,9 @@ class Snapshot:
     vouchers: tuple[str, ...] = ()
 
 
-def snapshot_of(report: Report, before: Snapshot | None = None) -> Snapshot:
-    """What is remembered of an item that was read whole. `before` gives what was heard already."""
+def snapshot_of(report: Report, before: Snapshot | None = None, *, content: str = "") -> Snapshot:
+    """What is remembered of an item that was read whole. `before` gives what was heard already. `content` is what
+    `content_of` says of the three, for who has asked it."""
     item = report.item
     heard, heard_ids = _heard(report.notes, before)
     return Snapshot(
@@ -82,7 +83,7 @@ def snapshot_of(report: Report, before: Snapshot | None = None) -> Snapshot:
         checks=checks_of(item),
         conclusion=item.conclusion,
         attempt=item.attempt,
-        content=content_of(report.item, report.notes, before),
+        content=content or content_of(item, report.notes, before),
         heard=heard,
         heard_ids=heard_ids,
         vouchers=vouchers_of(report),
@@ -161,7 +162,7 @@ def content_of(item: Item, notes: Sequence[Note] = (), before: Snapshot | None =
     item while nothing that concerns anybody has changed), nor are checks, whose every beginning and end is not news.
     """
     heard = _heard(notes, before)
-    encoded = _to_json(
+    encoded = _encode(
         (
             item.title,
             item.body,
@@ -181,8 +182,15 @@ def content_of(item: Item, notes: Sequence[Note] = (), before: Snapshot | None =
             item.milestone,
             heard,
         )
-    ).encode()
+    )
     return hashlib.sha256(encoded).hexdigest()[:24]
+
+
+def _encode(parts: tuple[object, ...]) -> bytes:
+    try:
+        return _to_json(parts)
+    except (UnicodeEncodeError, OverflowError):  # a lone surrogate, a number beyond 64 bits
+        return json.dumps(parts).encode()
 
 
 def rewound(report: Report, *, since: str) -> Snapshot:
@@ -195,17 +203,14 @@ def rewound(report: Report, *, since: str) -> Snapshot:
             break
         state, draft = _undo(act, labels, assignees, reviewers, state=state, draft=draft)
         base = act.subject if act.kind == "retargeted" else base
-    glimpse = glimpse_of(item, since=since)
-    return Snapshot(
-        **{
-            **{name: getattr(glimpse, name) for name in Snapshot.__slots__},
-            "state": state,
-            "draft": draft,
-            "base": base,
-            "labels": tuple(sorted(labels)),
-            "assignees": tuple(sorted(assignees)),
-            "reviewers": tuple(sorted(reviewers)),
-        }
+    return msgspec.structs.replace(
+        glimpse_of(item, since=since),
+        state=state,
+        draft=draft,
+        base=base,
+        labels=tuple(sorted(labels)),
+        assignees=tuple(sorted(assignees)),
+        reviewers=tuple(sorted(reviewers)),
     )
 
 

@@ -56,10 +56,11 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """How much of a text passes, and why, or why nothing does, in words."""
+    """How much of a text passes, and why, or why nothing does, in words. `vouchers` are those whose word counts."""
 
     standing: Standing
     reason: str
+    vouchers: tuple[str, ...] = ()
 
     @property
     def admitted(self) -> bool:
@@ -111,9 +112,9 @@ def admits_item(rule: Rule, text: Text, vouchers: Sequence[str], *, private: boo
     own = admits(rule, text, private=private)
     if own.admitted or not vouchers:
         return own
-    voucher = next((one for one in vouchers if _counts(rule, one, private=private)), None)
-    if voucher is not None:
-        return Admission("vouched", f"{voucher!r} vouched for it")
+    counting = tuple(one for one in vouchers if _counts(rule, one, private=private))
+    if counting:
+        return Admission("vouched", f"{counting[0]!r} vouched for it", counting)
     named = ", ".join(map(repr, vouchers))
     return Admission("withheld", f"{own.reason}; that {named} vouched for it does not count on this route")
 

@@ -42,19 +42,23 @@ class Feed:
 class Progress:
     """How far one kind of item of a repository was read.
 
-    `mark` (issues, pulls): everything that GitHub updated up to this time was read after it had settled. For runs it is
-    the creation time of the newest run that had settled. `settled_at` is GitHub's time at the last look, less what its
-    answers take to settle. `count` is how many items there were then, and `recent` the ids of those that were just
-    made: so a count that is smaller than it must be tells that something was deleted. `etags` are by URL path, and
-    `open_runs` the status of runs that had not ended, by id.
+    `mark` (issues, pulls): everything that GitHub updated up to this time was read after it had settled. For runs it
+    is the creation time of the newest run that had settled. `settled_at` is GitHub's time at the last look, less what
+    its answers take to settle. `count` is how many items there were then, and `recent` the ids of those that were just
+    made: so a count that is smaller than it must be tells that something was deleted. `began` is `settled_at` of the
+    first look (empty: not known): what is known from before it, another feed remembered. `etags` are by URL path, and
+    `open_runs` the status of runs that had not ended, by id. `unshown` are items that GitHub fails to show, which are
+    read around, by node id: each with the time up to which it had been read.
     """
 
     mark: str = ""
     settled_at: str = ""
     count: int = 0
     recent: tuple[str, ...] = ()
+    began: str = ""
     etags: Mapping[str, str] = field(default_factory=dict)
     open_runs: Mapping[int, str] = field(default_factory=dict)
+    unshown: Mapping[str, str] = field(default_factory=dict)
 
 
 def feed_of(watch: Watch) -> Feed:

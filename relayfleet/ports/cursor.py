@@ -99,7 +99,7 @@ class Cooldown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breaker:
-    """How many entries in a row a route brought about one item that agents had caused, since when, and whether that was
+    """How many events in a row a route brought about one item that agents had caused, since when, and whether that was
     too much: then it is open, and nothing more of that kind goes through until it is reset."""
 
     route: str
@@ -160,6 +160,10 @@ class Cursor(Protocol):
         """The node ids of pull requests whose checks were under way, by feed key."""
         ...
 
+    def told(self, agents: Collection[str], *, kind: Kind, node_id: str) -> Set[str]:
+        """Which of these agents got something about an item, or are owed it."""
+        ...
+
     def cooldowns(self) -> Sequence[Cooldown]: ...
 
     def breakers(self) -> Sequence[Breaker]: ...
@@ -187,6 +191,10 @@ class Cursor(Protocol):
 
     def prune(self, *, now: float) -> None:
         """Forgets what was settled or held back long ago."""
+        ...
+
+    def newest_held(self, limit: int) -> Sequence[Held]:
+        """What was held back last, the newest first, but for what cannot be read."""
         ...
 
     def counts(self) -> CursorCounts: ...

@@ -33,8 +33,8 @@ class Backend(Protocol):
         """Ends the daemon and everything below it, firmly. Returns when they are gone."""
         ...
 
-    def end_strays(self, session_id: str) -> int:
-        """Ends what the session of a killed runner left behind; how many processes there were."""
+    def end_strays(self, agent: str, session_id: str) -> int:
+        """Ends what the session of an agent's killed runner left behind; how many processes there were."""
         ...
 
 
@@ -51,10 +51,16 @@ class Observer(Protocol):
         """The process that holds the lock of this agent's runner, None when nobody does."""
         ...
 
+    def alive(self) -> int:
+        """How many runners of the whole fleet hold their locks."""
+        ...
+
 
 class AgentFiles(Protocol):
     """What is written of an agent when it is started or stopped."""
 
-    def want(self, name: str, wanted: Literal["running", "stopped"]) -> None: ...
+    def want(self, name: str, wanted: Literal["running", "stopped"], *, queued: str = "") -> None:
+        """`queued` is what a start waits behind that found no room."""
+        ...
 
     def write_launch(self, spec: AgentSpec) -> None: ...

@@ -23,11 +23,17 @@ class Inbox(Protocol):
         StorageFailed."""
         ...
 
+    def find(self, ids: Collection[EntryId]) -> Sequence[Entry]:
+        """Those of these entries that were read and are not archived. Raises StorageFailed."""
+        ...
+
 
 class Receipts(Protocol):
     """The record of what was observed. An append that returned is on disk."""
 
-    def append(self, receipt: Receipt) -> None: ...
+    def append(self, *receipts: Receipt) -> None:
+        """All of them, or none. Raises StorageFailed; then none was added."""
+        ...
 
     def read_all(self) -> Iterable[Receipt]:
         """In the order they were appended. Raises StorageFailed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 
@@ -11,6 +12,10 @@ class Log(Protocol):
     def debug(self, action: str, message: str = "", **fields: object) -> None: ...
 
     def info(self, action: str, message: str = "", **fields: object) -> None: ...
+
+    def info_each(self, action: str, lines: Sequence[Mapping[str, object]]) -> None:
+        """As `info`, a line for each of these fields, all of them written at once."""
+        ...
 
     def warning(self, action: str, message: str = "", **fields: object) -> None: ...
 

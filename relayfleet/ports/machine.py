@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from relayfleet.model.names import AgentName, SessionId
+
 
 class Disk(Protocol):
     """Durable changes to files. What a method raises StorageFailed for did not happen."""
@@ -24,7 +26,7 @@ class Disk(Protocol):
         ...
 
     def remove_tree(self, path: Path) -> None:
-        """Removes a folder and everything in it; none being there is fine."""
+        """Removes a file, or a folder and everything in it; none being there is fine."""
         ...
 
 
@@ -49,8 +51,8 @@ class Machine(Protocol):
     @property
     def is_root(self) -> bool: ...
 
-    def which(self, program: str) -> str | None:
-        """The path of a program, None when there is none on PATH."""
+    def which(self, program: str, *, path: str | None = None) -> str | None:
+        """Where a program is, None when it is nowhere on `path` (default: the PATH of this process)."""
         ...
 
     def run(self, argv: Sequence[str], *, timeout_s: float) -> Ran:
@@ -64,3 +66,30 @@ class Machine(Protocol):
         ...
 
     def free_bytes(self, path: Path) -> int: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionProcess:
+    """A process that a session spawned. `pid` and `started` (in the system's own units) together identify it."""
+
+    pid: int
+    started: float
+    agent: AgentName
+    command: str
+
+
+class ProcessTable(Protocol):
+    """The processes of this machine that sessions spawned."""
+
+    def of_sessions(self, fleet_id: str, sessions: Mapping[SessionId, AgentName]) -> Sequence[SessionProcess]:
+        """Those that carry one of these session ids, or are in a control group of a session of this fleet. This
+        process, and those that it is below, are never among them."""
+        ...
+
+    def end(self, processes: Sequence[SessionProcess], *, grace_s: float) -> None:
+        """Asks them to end, after `grace_s` firmly. One that is another process by now is left alone."""
+        ...
+
+    def ownership(self) -> str:
+        """How what a session spawns is kept together when it is started from here, in words."""
+        ...

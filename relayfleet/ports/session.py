@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
+from relayfleet.model.conversation import Conversation
+from relayfleet.model.fault import Reason
 from relayfleet.model.names import SessionId
+
+# The size of a session's terminal while nobody drives it.
+ROWS, COLUMNS = 50, 160
 
 
 class Terminal(Protocol):
@@ -17,6 +22,14 @@ class Terminal(Protocol):
     def pid(self) -> int: ...
 
     def write(self, data: bytes) -> None: ...
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Tells the program that its window has another size now, where it has one."""
+        ...
+
+    def interrupt(self) -> None:
+        """Asks the session to stop the turn that it is at."""
+        ...
 
     def terminate(self) -> None:
         """Asks the program to end (SIGTERM)."""
@@ -67,6 +80,10 @@ class ProcessTree(Protocol):
         """Ends what an earlier runner's session left behind, found by the session id in its environment."""
         ...
 
+    def is_agents(self, pid: int) -> bool:
+        """Whether a process was started from inside an agent's session, as far as that can be told: a guardrail."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
@@ -75,6 +92,26 @@ class Sighting:
     status: Literal["idle", "busy", "waiting"]
     at: float
     detail: str = ""
+
+
+class Cut(NamedTuple):
+    """A turn that did not come to its end: the id of its prompt, and the prompt."""
+
+    id: str
+    prompt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnProgress:
+    """What the transcript says of the turn under way, times in seconds since the epoch. `at` is when it last grew, 0
+    when it did not since the session was started. `asked` requests were made of the model since it last said anything,
+    the first at `asked_since`. `tool` is the call that is under way the longest, empty when none is."""
+
+    at: float = 0.0
+    asked: int = 0
+    asked_since: float = 0.0
+    tool: str = ""
+    tool_since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,22 +143,69 @@ class Harness(Protocol):
         ...
 
     def has_conversation(self, session_id: SessionId) -> bool:
-        """Whether there is one to resume. Raises StorageFailed."""
+        """Whether there is one to resume. Raises StorageFailed, `transcript_corrupt` when it cannot be read."""
         ...
 
-    def make_way(self, session_id: SessionId) -> None:
-        """Moves aside what is left of a session that died before its first message, so that one can begin under its
-        id. Raises StorageFailed."""
+    def make_way(self, session_id: SessionId) -> Sequence[Path]:
+        """Archives the transcripts of a conversation, so that one can begin under its id; gives where they are now.
+        Raises StorageFailed."""
+        ...
+
+    def cut_off(self, session_id: SessionId) -> Cut | None:
+        """The turn at which the session died, None when it did not die in one."""
+        ...
+
+    def brief(self) -> Mapping[str, str]:
+        """Fingerprints of what a session reads of its agent at its start, by name. Raises StorageFailed."""
+        ...
+
+    def why_ended(self, words: str) -> Reason | None:
+        """What the last words of a session that ended before it was ready say, None when they name no known reason."""
+        ...
+
+    def held_elsewhere(self, session_id: SessionId) -> int | None:
+        """The process id of a live session that has the same conversation open and is none of this process's."""
+        ...
+
+    def credentials_changed(self) -> bool:
+        """Whether a session that is started now would get another login than the one that runs. Takes seconds where a
+        command gives it."""
         ...
 
     def look(self, session_id: SessionId, pid: int) -> Sighting | None:
         """None while the session has not said anything of itself."""
         ...
 
+    def follow(self, session_id: SessionId) -> None:
+        """A process of the session is about to start: `progress` tells what is written from now on."""
+        ...
+
+    def progress(self, session_id: SessionId) -> TurnProgress | None:
+        """None while there is no transcript."""
+        ...
+
 
 class SessionFile(Protocol):
-    """Remembers the session's id, and the process it last ran as, across restarts of the runner."""
+    """Remembers the session's conversation across restarts of the runner."""
 
-    def load(self) -> SessionId | None: ...
+    def load(self) -> Conversation | None: ...
 
-    def save(self, session_id: SessionId) -> None: ...
+    def save(self, conversation: Conversation) -> None:
+        """Raises StorageFailed."""
+        ...
+
+    def asked_anew(self) -> str:
+        """The request to begin a new conversation, empty when there is none."""
+        ...
+
+    def forget_asked(self) -> None:
+        """The request was met. Raises StorageFailed."""
+        ...
+
+    def set_aside(self) -> None:
+        """Makes way for a new record where the one that is there cannot be understood. Raises StorageFailed."""
+        ...
+
+    def others_with(self, session_id: SessionId) -> Sequence[str]:
+        """The other agents of the fleet whose file names the same id: their folder, or this one, is a copy."""
+        ...

@@ -29,7 +29,15 @@ from relayfleet.router.deliver import Deliverer
 from relayfleet.router.episodes import Episodes, words_of
 from relayfleet.router.lane import Lane
 from relayfleet.router.poll import Polled, Poller
-from relayfleet.router.status import BreakerStatus, GateStatus, RouterStatus, account_status, watch_status
+from relayfleet.router.status import (
+    BreakerStatus,
+    GateStatus,
+    RouterStatus,
+    account_status,
+    allowances,
+    held_item_status,
+    watch_status,
+)
 
 PRUNE_FIRST_S = 600.0
 PRUNE_EVERY_S = 6 * 3600.0
@@ -38,6 +46,8 @@ GATE_EVERY_S = 1.0
 PLAN_EVERY_S = 60.0
 # What comes within this time is brought to the inboxes together: each group is synced once.
 GATHER_S = 0.05
+# So much of the quarantine is in the status.
+HELD_SHOWN = 100
 # How long a lane waits for room in the limits of the minute.
 ROOM_S = 1.0
 
@@ -208,7 +218,8 @@ class Router:
             one.arrange(rhythms[name], fresh=fresh, now=now, moment=moment)
         self._deliverer.cooldown_s = max((route.cooldown_s for route in self._gate.routes), default=0.0)
         self._last_poll = {feed: at for feed, at in self._last_poll.items() if feed in feeds}
-        self._episodes.keep({f"feed {feed}" for feed in feeds} | {f"watch {one.name}" for one in self._gate.watches})
+        scopes = {f"{what} {feed}" for feed in feeds for what in ("feed", "items")}
+        self._episodes.keep(scopes | {f"watch {one.name}" for one in self._gate.watches})
         try:
             self._retain()
         except StorageFailed as error:
@@ -288,6 +299,7 @@ class Router:
         for feed in polled.seen:
             self._last_poll[feed] = now
             self._episodes.end(f"feed {feed}")
+            self._note_unshown(feed, polled.unshown.get(feed, ()))
             for watch in self._poller.feeds[feed]:
                 if watch.name not in polled.watch_failures:
                     self._episodes.end(f"watch {watch.name}")
@@ -307,6 +319,16 @@ class Router:
             if account.held_until <= moment:
                 account.hold = None
                 self._episodes.end(account.scope)
+
+    def _note_unshown(self, feed: str, items: Sequence[str]) -> None:
+        if items:
+            shown = ", ".join(items[:3]) + (f" and {len(items) - 3} more" if len(items) > 3 else "")
+            message = (
+                f"GitHub fails to show {shown}: the rest is read, and that is tried again every quarter of an hour"
+            )
+            self._episodes.begin(f"items {feed}", "unshown", message)
+        else:
+            self._episodes.end(f"items {feed}")
 
     def _hold(self, account: Account, lane: Lane, failure: Failure, *, kind: str = "") -> None:
         moment = self._clock.monotonic()
@@ -334,12 +356,14 @@ class Router:
             owed=counts.owed,
             delivered=counts.delivered,
             held=counts.held,
+            held_items=tuple(one for held in self._cursor.newest_held(HELD_SHOWN) if (one := held_item_status(held))),
             gate=GateStatus(
                 watches=len(self._gate.watches),
                 routes=len(self._gate.routes),
                 since=self._gate_since,
                 faults=self._faults,
             ),
+            budgets=allowances(accounts),
             accounts=accounts,
             breakers=tuple(
                 BreakerStatus(route=route, about=breaker.about, since=breaker.since)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from relayfleet.model.change import NOTHING, Changes, EventName, compare, in_order
 from relayfleet.model.event import Event, Why, key_of
 from relayfleet.model.filter import Filter, matches_filter
-from relayfleet.model.item import Item, Kind, Report
+from relayfleet.model.item import Act, Item, Kind, Report
 from relayfleet.model.moment import earlier
-from relayfleet.model.snapshot import Snapshot, glimpse_of, is_same, rewound, snapshot_of
+from relayfleet.model.snapshot import Snapshot, content_of, glimpse_of, is_same, rewound, snapshot_of
 from relayfleet.model.vouch import vouchers_of
 from relayfleet.model.watch import Progress, Watch, fingerprint_of
 from relayfleet.ports.cursor import FeedChange, FreshWatch
@@ -105,17 +105,20 @@ def _take_report(
 ) -> Snapshot:
     """Notes what happened to one item. Gives what is to be remembered of it."""
     item = report.item
-    known = before.get(item.node_id)
+    known = _of_here(before.get(item.node_id), sight, report.acts)
     if item.kind not in progress:
         return snapshot_of(report, known or glimpse_of(item, since=sight.progress[item.kind].mark))
     since, looked_at = progress[item.kind].mark, progress[item.kind].settled_at
+    since = progress[item.kind].unshown.get(item.node_id, since)
     came = max((act.at for act in report.acts if act.kind == "transferred" and act.at > since), default="")
     if came:
         # What happened to it elsewhere is no news here.
         since = earlier(came, 1.0)
     then = known or rewound(report, since=since)
-    changes = compare(report, known, since=since, looked_at=looked_at)
-    snapshot = known if known and changes is None and is_same(item, known) else snapshot_of(report, then)
+    content = content_of(item, report.notes, then)
+    changes = compare(report, known, content=content, since=since, looked_at=looked_at)
+    same = known is not None and changes is None and is_same(item, known)
+    snapshot = known if known and same else snapshot_of(report, then, content=content)
     moved = bool(sight.named) and item.repo.casefold() != sight.named.casefold()
     existed = item.created_at <= since and not came
     for view in views:
@@ -132,9 +135,10 @@ def _take_report(
         why: Why = ""
         if was and not now:
             why = "transferred" if moved else _why(view.filter, report.item, changes or NOTHING, viewer=viewer)
-        event = _event(view.watch, report, changes, was=was, now=now, why=why, content=snapshot.content)
-        if event is not None:
-            noted.events.append(event)
+        if (was or now) and (was != now or changes is not None):
+            noted.events.append(
+                _event(view.watch, report, changes, was=was, now=now, why=why, content=snapshot.content)
+            )
     return snapshot
 
 
@@ -152,11 +156,7 @@ def _is_in(view: View, item: Item, *, was: bool, found: Found | None, viewer: st
 
 def _event(
     watch: Watch, report: Report, changes: Changes | None, *, was: bool, now: bool, why: Why, content: str
-) -> Event | None:
-    if not was and not now:
-        return None
-    if was and now and changes is None:
-        return None
+) -> Event:
     names: set[EventName] = set(changes.names if changes else ())
     if now and not was:
         # That it is in view now says all that there is to say, when nothing else stands out.
@@ -167,7 +167,8 @@ def _event(
         watch=watch.name,
         names=in_order(frozenset(names)),
         item=report.item,
-        key=key_of(report.item, content),
+        # Whoever watches both repositories is told that it left the one and came into the other.
+        key=key_of(report.item, content if why != "transferred" else f"{why}@{content}"),
         watched_repo=watch.repo,
         changes=changes or NOTHING,
         why=why,
@@ -232,9 +233,21 @@ def _begin(
     ]
     since = sight.progress[view.watch.kind].settled_at
     for node_id in members:
-        if node_id not in before and node_id not in snapshots:
+        if _of_here(before.get(node_id), sight) is None and node_id not in snapshots:
             snapshots[node_id] = glimpse_of(shown[node_id], since=since)
     return FreshWatch(name=name, fingerprint=fingerprint_of(view.watch), members=tuple(members))
+
+
+def _of_here(known: Snapshot | None, sight: Sight, acts: Sequence[Act] = ()) -> Snapshot | None:
+    """None for what another feed remembered of an item that was here already when this one began: it is out of date."""
+    if known is None:
+        return None
+    began = sight.progress[known.kind].began if known.kind in sight.progress else ""
+    if max(known.heard, known.updated_at) >= began or any(
+        act.kind == "transferred" and act.at >= began for act in acts
+    ):
+        return known
+    return None
 
 
 def _as_it_was(item: Item, then: Snapshot) -> Item:

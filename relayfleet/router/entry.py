@@ -25,7 +25,8 @@ def entry_of(event: Event, recipient: Recipient, *, entry_id: EntryId, now: floa
     """
     item, changes = event.item, event.changes
     withheld = recipient.item == "withheld"
-    notes = [note for note in changes.notes if note.node_id in set(recipient.notes)]
+    admitted = set(recipient.notes)
+    notes = [note for note in changes.notes if note.node_id in admitted]
     names = [name for name in event.names if _is_told(name, notes, withheld=withheld)]
     metadata: dict[str, Any] = {
         "repo": item.repo,
@@ -55,7 +56,7 @@ def entry_of(event: Event, recipient: Recipient, *, entry_id: EntryId, now: floa
     if notes:
         metadata["notes"] = [_note(note) for note in notes]
     if recipient.item == "vouched":
-        metadata["vouched_by"] = list(event.vouchers)
+        metadata["vouched_by"] = list(recipient.vouchers)
     kept_back = (["item"] if withheld else []) + (["notes"] if len(notes) < len(changes.notes) else [])
     if kept_back:
         metadata["withheld"] = kept_back
@@ -95,12 +96,12 @@ def _of_kind(event: Event, *, full: bool) -> dict[str, Any]:
 
 
 def _is_told(name: str, notes: list[Note], *, withheld: bool) -> bool:
-    """Of an item whose own text is withheld, only what was said is told."""
+    """Of an item whose own text is withheld, only what was said is told, and that it left."""
     if name == "commented":
         return any(note.kind != "review" for note in notes)
     if name == "reviewed":
         return any(note.kind == "review" for note in notes)
-    return not withheld
+    return not withheld or name == "left"
 
 
 def _note(note: Note) -> dict[str, Any]:

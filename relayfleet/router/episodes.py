@@ -10,8 +10,8 @@ from relayfleet.ports.source import Failure
 
 
 class Episodes:
-    """Failures that are going on, by scope: a watch, a feed, a lane, an account. A failure of another kind begins
-    another episode."""
+    """Failures that are going on, by scope: a watch, a feed, some of its items, a lane, an account. A failure of
+    another kind begins another episode."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -32,7 +32,9 @@ class Episodes:
 
     def keep(self, scopes: Collection[str]) -> None:
         """Forgets feeds and watches that are not among these."""
-        for scope in [one for one in self._kinds if one.startswith(("feed ", "watch ")) and one not in scopes]:
+        for scope in [
+            one for one in self._kinds if one.startswith(("feed ", "items ", "watch ")) and one not in scopes
+        ]:
             del self._kinds[scope], self.errors[scope]
 
 

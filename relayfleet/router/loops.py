@@ -12,7 +12,7 @@ from relayfleet.model.event import Event
 from relayfleet.ports.authorship import Authorship
 from relayfleet.ports.cursor import Breaker
 
-# So many entries in a row about one item, all caused by agents, and within this time, are a loop.
+# So many events in a row about one item, all caused by agents, and within this time, are a loop.
 MOST_IN_A_ROW = 6
 ROW_S = 3600.0
 # How long an agent's own change may take to show up, by both clocks.
@@ -95,7 +95,7 @@ def _did_all(event: Event, agent: str, authorship: Authorship, *, viewer: str, t
 
 
 def step_breaker(before: Breaker | None, causes: Causes, *, route: str, event: Event, now: float) -> Breaker | None:
-    """The breaker of a route and item after an entry about it. None when there is nothing to remember."""
+    """The breaker of a route and item after an event about it. None when there is nothing to remember."""
     if before is not None and before.open:
         return before
     if causes.others or not causes.agents:

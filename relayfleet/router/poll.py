@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from math import inf
 
+from relayfleet.model.change import EventName
 from relayfleet.model.entry import new_entry_id
 from relayfleet.model.event import Event, encode_event
 from relayfleet.model.filter import Filter, parse_filter
 from relayfleet.model.fingerprint import route_fingerprint
-from relayfleet.model.gate import Hold, Recipient, judge
+from relayfleet.model.gate import Hold, Recipient, Verdict, judge
 from relayfleet.model.gate_index import index_of
 from relayfleet.model.item import Kind, Report, address_of
 from relayfleet.model.moment import earlier
@@ -34,15 +35,19 @@ SWEEP_S = 600.0
 LATE_S = 600.0
 # What may be an agent's own writing waits so long for the record of its `gh` call.
 OWN_S = 10.0
+_OF_NOTES: frozenset[EventName] = frozenset({"commented", "reviewed"})
+_BROKEN = "agents answer each other here: the breaker of the route is open"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Polled:
-    """What a round came to. `seen` are the feeds, by key, that were read and recorded; the others stay due."""
+    """What a round came to. `seen` are the feeds, by key, that were read and recorded; the others stay due. `unshown`
+    names the items that were read around, by feed."""
 
     seen: tuple[str, ...]
     failures: Mapping[str, Failure] = field(default_factory=dict)
     watch_failures: Mapping[str, Failure] = field(default_factory=dict)
+    unshown: Mapping[str, Sequence[str]] = field(default_factory=dict)
     round: Round
 
 
@@ -69,7 +74,7 @@ class _Feed:
 @dataclass(slots=True)
 class _Outcome:
     """What the events of a round come to, while it is worked out. What was decided within the round counts already.
-    `moments` are when entries may go, by route and key."""
+    By route and key, `moments` are when entries may go, and `broken` is whether a breaker keeps them back."""
 
     owed: list[Owed] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
@@ -77,6 +82,8 @@ class _Outcome:
     cooldowns: dict[tuple[str, str], Cooldown] = field(default_factory=dict)
     breakers: dict[tuple[str, str], Breaker] = field(default_factory=dict)
     moments: dict[tuple[str, str], float] = field(default_factory=dict)
+    broken: dict[tuple[str, str], bool] = field(default_factory=dict)
+    log: list[Mapping[str, object]] = field(default_factory=list)
 
 
 class Poller:
@@ -156,7 +163,13 @@ class Poller:
         for detection in detections:
             self._follow(looks[detection.change.feed.key], detection.change, moment=moment)
         seen = tuple(detection.change.feed.key for detection in detections)
-        return Polled(seen=seen, failures=failures, watch_failures=watch_failures, round=found)
+        unshown = {one.change.feed.key: self._name_unshown(one.change) for one in detections}
+        return Polled(seen=seen, failures=failures, watch_failures=watch_failures, unshown=unshown, round=found)
+
+    def _name_unshown(self, change: FeedChange) -> Sequence[str]:
+        node_ids = [node_id for progress in change.progress.values() for node_id in progress.unshown]
+        known = self._cursor.snapshots(node_ids) if node_ids else {}
+        return [f"#{known[one].number}" if one in known else one for one in node_ids]
 
     def _look(self, feed: _Feed, *, moment: float) -> Look:
         fresh = [(watch, chosen) for watch, chosen in feed.watches if self._is_fresh(watch)]
@@ -280,24 +293,34 @@ class Poller:
             self._cursor.commit(batch, now=now)
             self._cooldowns.update(outcome.cooldowns)
             self._breakers.update(outcome.breakers)
+            self._log.info_each("router.event", outcome.log)
 
     def _decide(self, event: Event, outcome: _Outcome, *, viewer: str, now: float) -> None:
         """Who gets an event, who does not, and why."""
-        verdict = judge(self._index, event)
-        causes = causes_of(event, self._authorship)
+        verdict, informed = self._judge(event)
         sent: list[dict[str, object]] = []
         held = [_held_for(hold) for hold in verdict.held]
         notes: list[str] = [] if verdict.recipients or held else ["no route matches"]
+        tellings: list[tuple[Recipient, Event]] = []
         for recipient in verdict.recipients:
             told = besides_own(event, recipient.agent, self._authorship, viewer=viewer, now=now)
             mine = _besides(recipient, told)
-            if told is None or (mine.item == "withheld" and not mine.notes):
+            if told is None or not _tells(told, mine):
                 notes.append(f"{recipient.agent} did it itself")
-                continue
-            through = self._unbroken(mine, event, causes, outcome, now=now)
-            if not through.routes:
-                reason = "agents answer each other here: the breaker of the route is open"
-                held.append(HeldFor(agent=mine.agent, routes=mine.routes, item=True, notes=mine.notes, reason=reason))
+            else:
+                tellings.append((mine, told))
+        cut = self._cut_off([mine for mine, _ in tellings], event, outcome, now=now)
+        spared = judge(self._index, event, cut=cut, told=informed) if cut else verdict
+        by_agent = {one.agent: one for one in spared.recipients}
+        for mine, told in tellings:
+            through = _besides(by_agent[mine.agent], told) if mine.agent in by_agent else None
+            if through is not None and not _tells(told, through):
+                through = None
+            lost = _lost(mine, through, cut)
+            if lost is not None:
+                held.append(lost)
+            if through is None:
+                notes.append(f"{mine.agent} is cut off: {_BROKEN}")
                 continue
             entry = entry_of(told, through, entry_id=new_entry_id(), now=now)
             not_before = self._cool(through, event, outcome, now=now)
@@ -335,41 +358,64 @@ class Poller:
                 record=record,
             )
         )
-        self._log.info(
-            "router.event",
-            watch=event.watch,
-            events=list(event.names),
-            repo=item.repo,
-            kind=item.kind,
-            number=item.number,
-            key=event.key,
-            to=[one["agent"] for one in sent],
-            held_for=[one.agent for one in held],
+        outcome.log.append(
+            {
+                "watch": event.watch,
+                "events": list(event.names),
+                "repo": item.repo,
+                "kind": item.kind,
+                "number": item.number,
+                "key": event.key,
+                "to": [one["agent"] for one in sent],
+                "held_for": [one.agent for one in held],
+            }
         )
 
-    def _unbroken(
-        self, recipient: Recipient, event: Event, causes: Causes, outcome: _Outcome, *, now: float
-    ) -> Recipient:
-        """The recipient without the routes whose breaker keeps the event from it."""
-        passing: list[int] = []
-        for index in recipient.routes:
-            place = (self._routes[index], event.item.node_id)
-            before = outcome.breakers.get(place) or self._breakers.get(place)
-            after = step_breaker(before, causes, route=place[0], event=event, now=now)
-            if after is not None and after is not before:
-                outcome.breakers[place] = after
-            if after is not None and after.open and not causes.others:
-                if before is None or not before.open:
-                    self._log.warning(
-                        "router.breaker_opened",
-                        f"agents answered each other {after.count} times on {after.about}; the route is cut off there",
-                        hint=f"look at the conversation, then `fleet route reset {index}`",
-                        route=index,
-                        agent=recipient.agent,
-                    )
-                continue
-            passing.append(index)
-        return recipient if len(passing) == len(recipient.routes) else replace(recipient, routes=tuple(passing))
+    def _judge(self, event: Event) -> tuple[Verdict, Set[str]]:
+        """The gate's decision, and the agents that learn that an item left because they were told of it."""
+        verdict = judge(self._index, event)
+        kept = [hold.agent for hold in verdict.held if hold.item] if "left" in event.names else ()
+        informed = self._cursor.told(kept, kind=event.item.kind, node_id=event.item.node_id) if kept else frozenset()
+        return (judge(self._index, event, told=informed) if informed else verdict), informed
+
+    def _cut_off(
+        self, recipients: Sequence[Recipient], event: Event, outcome: _Outcome, *, now: float
+    ) -> frozenset[int]:
+        """The routes whose breaker keeps the event back. Each counts it once, however many agents it leads to."""
+        agents: dict[int, list[str]] = {}
+        for recipient in recipients:
+            for index in recipient.routes:
+                agents.setdefault(index, []).append(recipient.agent)
+        causes = causes_of(event, self._authorship) if agents else None
+        return frozenset(
+            index
+            for index, names in agents.items()
+            if causes is not None and self._is_broken(index, names, event, causes, outcome, now=now)
+        )
+
+    def _is_broken(
+        self, index: int, agents: Sequence[str], event: Event, causes: Causes, outcome: _Outcome, *, now: float
+    ) -> bool:
+        route = self._routes[index]
+        # Several watches may see the same, and two routes may be the same.
+        once = (route, event.key)
+        if once in outcome.broken:
+            return outcome.broken[once]
+        place = (route, event.item.node_id)
+        before = outcome.breakers.get(place) or self._breakers.get(place)
+        after = step_breaker(before, causes, route=route, event=event, now=now)
+        if after is not None and after is not before:
+            outcome.breakers[place] = after
+        broken = outcome.broken[once] = after is not None and after.open and not causes.others
+        if after is not None and broken and not (before and before.open):
+            self._log.warning(
+                "router.breaker_opened",
+                f"agents answered each other {after.count} times on {after.about}; the route is cut off there",
+                hint=f"look at the conversation, then `fleet route reset {index}`",
+                route=index,
+                agents=agents,
+            )
+        return broken
 
     def _cool(self, recipient: Recipient, event: Event, outcome: _Outcome, *, now: float) -> float:
         """When the entry may go: once the first of its routes is not quiet about the item any more."""
@@ -396,6 +442,24 @@ def _besides(recipient: Recipient, told: Event | None) -> Recipient:
         return recipient
     kept = {note.node_id for note in told.changes.notes}
     return replace(recipient, notes=tuple(note for note in recipient.notes if note in kept))
+
+
+def _tells(event: Event, recipient: Recipient) -> bool:
+    """Whether an entry for the recipient would say anything."""
+    if recipient.notes or "left" in event.names:
+        return True
+    return recipient.item != "withheld" and not _OF_NOTES.issuperset(event.names)
+
+
+def _lost(mine: Recipient, through: Recipient | None, cut: Set[int]) -> HeldFor | None:
+    """The pieces that only routes let through which are cut off."""
+    kept = set(through.notes) if through else set()
+    item = mine.item != "withheld" and (through is None or through.item == "withheld")
+    notes = tuple(note for note in mine.notes if note not in kept)
+    if not item and not notes:
+        return None
+    routes = tuple(index for index in mine.routes if index in cut)
+    return HeldFor(agent=mine.agent, routes=routes, item=item, notes=notes, reason=_BROKEN)
 
 
 def _held_for(hold: Hold) -> HeldFor:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from relayfleet.model.item import Kind
+from relayfleet.model.event import decode_event
+from relayfleet.model.item import Kind, address_of
 from relayfleet.model.watch import Watch, feed_of
+from relayfleet.ports.cursor import Held
 from relayfleet.ports.source import Purpose
 from relayfleet.router.account import Account
 from relayfleet.router.govern import RESOURCE_OF, stretched
@@ -91,9 +93,39 @@ class BreakerStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AllowanceStatus:
+    """What GitHub said last is left of an account's hourly allowance."""
+
+    account: str
+    resource: str
+    limit: int
+    remaining: int
+    reset_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldItemStatus:
+    """An event of which something is held back, without any of its text. `author` and `association` are of the item,
+    `repo` is as model.item.address_of gives it, `reason` is why the first piece is kept from the first agent."""
+
+    key: str
+    watch: str
+    repo: str
+    kind: Kind
+    number: int
+    author: str
+    association: str
+    agents: tuple[str, ...]
+    url: str
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RouterStatus:
     """`paused` is in force while something keeps every account from looking; `reason` says what, and `paused_until`
-    until when. `delivered` counts what is still remembered, `held` what waits in quarantine."""
+    until when. `delivered` counts what is still remembered, `held` what waits in quarantine, of which `held_items` are
+    the newest. `budgets` are those of all accounts."""
 
     state: Literal["polling", "paused"]
     reason: str | None
@@ -102,7 +134,9 @@ class RouterStatus:
     owed: int
     delivered: int
     held: int
+    held_items: tuple[HeldItemStatus, ...]
     gate: GateStatus
+    budgets: tuple[AllowanceStatus, ...]
     accounts: tuple[AccountStatus, ...]
     breakers: tuple[BreakerStatus, ...]
     watches: tuple[WatchStatus, ...]
@@ -151,6 +185,42 @@ def _budget_status(
     )
 
 
+def allowances(accounts: Sequence[AccountStatus]) -> tuple[AllowanceStatus, ...]:
+    return tuple(
+        AllowanceStatus(
+            account=account.name,
+            resource=one.resource,
+            limit=one.limit,
+            remaining=one.remaining,
+            reset_at=one.reset_at,
+        )
+        for account in accounts
+        for one in account.budgets
+        if one.limit is not None and one.remaining is not None and one.reset_at is not None
+    )
+
+
+def held_item_status(held: Held) -> HeldItemStatus | None:
+    """None for an event that makes no sense: `fleet quarantine list` shows what cannot be read."""
+    try:
+        item = decode_event(held.event).item
+    except ValueError:
+        return None
+    return HeldItemStatus(
+        key=held.key,
+        watch=held.watch,
+        repo=address_of(item.host, item.repo),
+        kind=item.kind,
+        number=item.number,
+        author=item.author,
+        association=item.association,
+        agents=tuple(dict.fromkeys(hold.agent for hold in held.holds)),
+        url=item.url,
+        reason=held.holds[0].reason if held.holds else "",
+        at=held.at,
+    )
+
+
 def watch_status(
     watch: Watch,
     account: Account,
@@ -168,7 +238,7 @@ def watch_status(
     meter, rhythm = account.governor.meters[RESOURCE_OF[lane.name]], lane.rhythms[feed]
     cost = meter.cost_of(feed, rhythm, moment=moment)
     due = max(lane.feed_due_at(feed, stretch=meter.stretch), account.held_until, moment)
-    scopes = (f"watch {watch.name}", f"feed {feed}", lane.scope, account.scope)
+    scopes = (f"watch {watch.name}", f"feed {feed}", lane.scope, account.scope, f"items {feed}")
     return WatchStatus(
         name=watch.name,
         kind=watch.kind,

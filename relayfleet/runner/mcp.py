@@ -45,7 +45,10 @@ def answer(message: Mapping[str, Any], *, tools: Sequence[Tool]) -> dict[str, An
             request_id,
             {
                 "protocolVersion": asked if asked in PROTOCOLS else PROTOCOLS[0],
-                "capabilities": {"experimental": {"claude/channel": {}}, "tools": {}},
+                "capabilities": {
+                    "experimental": {"claude/channel": {}, "claude/channel/permission": {}},
+                    "tools": {},
+                },
                 "serverInfo": {"name": SERVER, "version": __version__},
                 "instructions": INSTRUCTIONS,
             },
@@ -73,6 +76,41 @@ def channel_notification(content: str, meta: Mapping[str, str]) -> dict[str, Any
         "jsonrpc": "2.0",
         "method": "notifications/claude/channel",
         "params": {"content": content, "meta": dict(meta)},
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PermissionRelay:
+    """The session waits for a permission, and says so through the channel. `preview` is its input, shortened."""
+
+    request_id: str
+    tool: str
+    description: str
+    preview: str
+
+
+def permission_relay(message: Mapping[str, Any]) -> PermissionRelay | None:
+    """None of any other message. Observed of Claude Code 2.1.328 in its text only."""
+    params = message.get("params")
+    if message.get("method") != "notifications/claude/channel/permission_request" or not isinstance(params, dict):
+        return None
+    request_id = params.get("request_id")
+    if not isinstance(request_id, str) or not request_id:
+        return None
+    return PermissionRelay(
+        request_id=request_id,
+        tool=str(params.get("tool_name", "")),
+        description=str(params.get("description", "")),
+        preview=str(params.get("input_preview", "")),
+    )
+
+
+def permission_notification(request_id: str, behaviour: str) -> dict[str, Any]:
+    """The answer to a permission relay: `allow` or `deny`."""
+    return {
+        "jsonrpc": "2.0",
+        "method": "notifications/claude/channel/permission",
+        "params": {"request_id": request_id, "behavior": behaviour},
     }
 
 

@@ -9,12 +9,22 @@ from typing import Any
 from relayfleet.errors import FleetError
 from relayfleet.ports.log import Log
 from relayfleet.ports.tool import ToolHost
-from relayfleet.runner.mcp import ToolCall, answer, channel_notification, tool_answer
+from relayfleet.runner.mcp import (
+    PermissionRelay,
+    ToolCall,
+    answer,
+    channel_notification,
+    permission_notification,
+    permission_relay,
+    tool_answer,
+)
 from relayfleet.wire.shim import ANSWER, MESSAGE, decode_answer, encode_message, encode_offer
 
 
 class ShimLink:
     """At most one shim at a time; a newer one takes the older one's place."""
+
+    name = "socket"
 
     def __init__(
         self,
@@ -23,11 +33,13 @@ class ShimLink:
         log: Log,
         on_link: Callable[[bool], None],
         on_offered: Callable[[str, str], None],
+        on_permission: Callable[[PermissionRelay], None] = lambda relay: None,
     ) -> None:
         self._tools = tools
         self._log = log
         self._on_link = on_link
         self._on_offered = on_offered
+        self._on_permission = on_permission
         self._writer: asyncio.StreamWriter | None = None
         self._calls: set[asyncio.Task[None]] = set()
         self.has_socket = False
@@ -48,13 +60,17 @@ class ShimLink:
                 self._on_link(False)
                 self._log.info("shim.left")
 
-    def offer(self, entry_id: str, content: str, uuid: str) -> None:
+    def offer(self, entry_id: str, content: str, uuid: str, *, steer: bool = False) -> None:
         """Through the session's inbox socket."""
-        self._write(encode_offer(entry_id, content, uuid))
+        self._write(encode_offer(entry_id, content, uuid, steer=steer))
 
     def notify(self, content: str, meta: Mapping[str, str]) -> None:
         """Through a channel notification."""
         self._write(encode_message(channel_notification(content, meta)))
+
+    def permit(self, request_id: str, behaviour: str) -> None:
+        """Answers what the session asked through the channel."""
+        self._write(encode_message(permission_notification(request_id, behaviour)))
 
     def _write(self, line: bytes) -> None:
         if self._writer is not None:
@@ -76,6 +92,8 @@ class ShimLink:
             return
         if message.get("method") == "notifications/initialized":
             self._on_link(True)
+        if relay := permission_relay(message):
+            self._on_permission(relay)
         reaction = answer(message, tools=self._tools.tools())
         if isinstance(reaction, ToolCall):
             task = asyncio.get_running_loop().create_task(self._call(reaction))

@@ -15,8 +15,8 @@ class LocalAgentFiles:
     def __init__(self, layout: FleetLayout) -> None:
         self._layout = layout
 
-    def want(self, name: str, wanted: Literal["running", "stopped"]) -> None:
-        write_intent(self._layout.agent(name).intent, wanted)
+    def want(self, name: str, wanted: Literal["running", "stopped"], *, queued: str = "") -> None:
+        write_intent(self._layout.agent(name).intent, wanted, queued=queued)
 
     def write_launch(self, spec: AgentSpec) -> None:
         agent = self._layout.agent(spec.name)

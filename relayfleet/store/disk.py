@@ -29,7 +29,10 @@ class LocalDisk:
 
     def remove_tree(self, path: Path) -> None:
         try:
-            shutil.rmtree(path)
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
         except FileNotFoundError:
             return
         except OSError as error:

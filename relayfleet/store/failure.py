@@ -1,10 +1,14 @@
-"""Why a daemon gave up: {"version": 1, "ts": seconds, "error": words, "hint": words}."""
+"""Why a daemon gave up: {"version": 1, "ts": seconds, "error": words, "hint": words, "reason": a name of
+`model/fault.py`}. Files of older versions have no `reason`."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 from typing import Any
+
+from relayfleet.model.fault import Reason
+from relayfleet.store.files import make_private_folder, write_atomic
 
 
 def read_failure(path: Path) -> dict[str, Any]:
@@ -14,3 +18,10 @@ def read_failure(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
+
+
+def write_failure(path: Path, *, ts: float, error: str, hint: str, reason: Reason) -> None:
+    """Raises StorageFailed."""
+    make_private_folder(path.parent)
+    record = {"version": 1, "ts": ts, "error": error, "hint": hint, "reason": reason}
+    write_atomic(path, json.dumps(record).encode() + b"\n")

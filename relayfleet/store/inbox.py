@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from relayfleet.errors import StorageFailed
@@ -19,8 +19,10 @@ _COARSE_S = 1.0
 class FileInbox:
     """Appends are durable and whole; reading is incremental."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, encode: Callable[[Entry], bytes] = encode_entry) -> None:
+        """`encode` gives an entry's line, newline included."""
         self._path = path
+        self._encode = encode
         self._reader = SegmentReader(path)
         self._index = SegmentReader(path)
         self._known: set[EntryId] = set()
@@ -45,8 +47,11 @@ class FileInbox:
                 return entries
         return []
 
+    def find(self, ids: Collection[EntryId]) -> list[Entry]:
+        return [entry for entry in read_entries(self._path) if entry.id in ids]
+
     def _append(self, entries: Sequence[Entry]) -> None:
-        data = b"".join(map(encode_entry, entries))
+        data = b"".join(map(self._encode, entries))
         before = append_locked(self._path, data)
         active = self._index.active
         if (before.st_ino, before.st_size) == (active.inode, active.offset):

@@ -109,6 +109,23 @@ def read_holder(path: Path) -> LockHolder | None:
         return None
 
 
+def is_held(path: str) -> bool:
+    """Whether somebody holds the lock; quicker than `holder_of`, for who looks at many of them each second.
+
+    Raises StorageFailed.
+    """
+    try:
+        fd = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise StorageFailed(f"open lock {path!r}", error.strerror or str(error)) from error
+    try:
+        return not _try_lock(fd)
+    finally:
+        os.close(fd)
+
+
 def holder_of(path: Path) -> LockHolder | None:
     """The live holder of the lock, or None when nobody holds it.
 

@@ -12,15 +12,17 @@ import os
 import threading
 import time
 import traceback
+from collections.abc import Mapping, Sequence
 from io import FileIO
 from pathlib import Path
-from typing import Any
 
 from relayfleet.errors import StorageFailed
 from relayfleet.store.files import BINARY
 
 MAX_BYTES = 2 * 1024 * 1024
 KEEP = 3
+# So many lines are written at once: few enough for the cap to mean something.
+_AT_ONCE = 100
 _to_json = json.JSONEncoder(ensure_ascii=True, default=str).encode
 
 
@@ -43,6 +45,10 @@ class Log:
     def info(self, action: str, message: str = "", **fields: object) -> None:
         self._write("info", action, message, fields)
 
+    def info_each(self, action: str, lines: Sequence[Mapping[str, object]]) -> None:
+        for start in range(0, len(lines), _AT_ONCE):
+            self._append(b"".join(_line("info", action, "", one) for one in lines[start : start + _AT_ONCE]))
+
     def warning(self, action: str, message: str = "", **fields: object) -> None:
         self._write("warning", action, message, fields)
 
@@ -54,15 +60,16 @@ class Log:
     def close(self) -> None:
         self._file.close()
 
-    def _write(self, level: str, action: str, message: str, fields: dict[str, Any]) -> None:
-        record = {"ts": round(time.time(), 3), "level": level, "action": action, "message": message, **fields}
-        line = _to_json(record).encode() + b"\n"
+    def _write(self, level: str, action: str, message: str, fields: Mapping[str, object]) -> None:
+        self._append(_line(level, action, message, fields))
+
+    def _append(self, lines: bytes) -> None:
         # ValueError: the file could not be opened anew after the last rotation.
         with self._lock, contextlib.suppress(OSError, ValueError):
-            if self._size + len(line) > MAX_BYTES:
+            if self._size + len(lines) > MAX_BYTES:
                 self._rotate()
-            self._size += len(line)
-            self._torn = self._file.write(b"\n" + line if self._torn else line) != len(line) + self._torn
+            self._size += len(lines)
+            self._torn = self._file.write(b"\n" + lines if self._torn else lines) != len(lines) + self._torn
 
     def _rotate(self) -> None:
         self._file.close()
@@ -79,6 +86,11 @@ class Log:
         self._file = FileIO(os.open(self._path, flags, 0o600), "a")
         self._size = os.fstat(self._file.fileno()).st_size
         self._path.chmod(0o600)
+
+
+def _line(level: str, action: str, message: str, fields: Mapping[str, object]) -> bytes:
+    record = {"ts": round(time.time(), 3), "level": level, "action": action, "message": message, **fields}
+    return _to_json(record).encode() + b"\n"
 
 
 def open_log(path: Path) -> Log:

@@ -14,6 +14,13 @@ from relayfleet.ports.machine import Ran
 from relayfleet.store.lock import holder_of
 
 
+def free_memory_mb() -> int:
+    """What programs could still be given without the machine beginning to swap."""
+    import psutil
+
+    return int(psutil.virtual_memory().available // (1024 * 1024))
+
+
 class LocalMachine:
     """The `Machine` that this process runs on."""
 
@@ -33,8 +40,8 @@ class LocalMachine:
     def is_root(self) -> bool:
         return sys.platform != "win32" and os.geteuid() == 0
 
-    def which(self, program: str) -> str | None:
-        return shutil.which(program, path=self._environ.get("PATH"))
+    def which(self, program: str, *, path: str | None = None) -> str | None:
+        return shutil.which(program, path=self._environ.get("PATH") if path is None else path)
 
     def run(self, argv: Sequence[str], *, timeout_s: float) -> Ran:
         doing = f"run {' '.join(argv)!r}"

@@ -45,6 +45,8 @@ def sockets_of(fleet_id: str) -> Sockets:
 def make_sockets(fleet_id: str) -> Sockets:
     """Creates the folders, 0700. Raises FleetError when somebody else's folder stands in the way."""
     sockets = sockets_of(fleet_id)
+    if sys.platform == "win32":
+        return sockets  # the paths are names of pipes there
     for folder in (sockets.folder.parent, sockets.folder):
         try:
             folder.mkdir(mode=0o700)

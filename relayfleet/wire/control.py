@@ -2,7 +2,7 @@
 
 Requests: {"op": "status"}, {"op": "stop"}; a runner also {"op": "interrupt"} and {"op": "fail", "id": I, "detail": D}.
 Answers: {"ok": true, ...} or {"ok": false, "error": E, "hint": H}. A shim says {"op": "shim", "token": T}
-and keeps the line open (see `wire/shim.py`).
+and keeps the line open (see `wire/shim.py`), a viewer {"op": "attach", ...} (see `wire/attach.py`).
 """
 
 from __future__ import annotations

@@ -9,7 +9,9 @@ import dataclasses
 import json
 from typing import Any
 
-from relayfleet.model.agent import AgentSpec, Claude, Credential, Delivery, Endpoint, Runtime
+from relayfleet.model.agent import AgentSpec, Claude, Credential, Endpoint, InboxPolicy, Runtime, Session
+from relayfleet.model.notice import Notify
+from relayfleet.model.permission import Permissions, Rule
 
 VERSION = 1
 
@@ -31,10 +33,17 @@ def decode_launch(data: bytes) -> AgentSpec:
         name: Credential(**{**c, "from_command": tuple(c["from_command"]) if c["from_command"] else None})
         for name, c in agent.pop("credentials").items()
     }
+    # Not there, or under another name (`delivery`), in files that were written before.
+    permissions: dict[str, Any] = agent.pop("permissions", {})
+    notify: dict[str, Any] | None = agent.pop("notify", None)
+    rules = tuple(Rule(**rule) for rule in permissions.get("rules", ()))
     return AgentSpec(
         claude=Claude(command=command, args=args, endpoint=endpoint, **claude),
         runtime=Runtime(**agent.pop("runtime")),
-        delivery=Delivery(**agent.pop("delivery")),
+        session=Session(**agent.pop("session", {})),
+        inbox=InboxPolicy(**(agent.pop("inbox", None) or agent.pop("delivery"))),
+        permissions=Permissions(**{**permissions, "rules": rules}),
+        notify=Notify(**{**notify, "command": tuple(notify["command"])}) if notify else None,
         credentials=credentials,
         **agent,
     )

@@ -26,9 +26,11 @@ def encode_message(message: Mapping[str, Any]) -> bytes:
     return MESSAGE + json.dumps(message, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
 
 
-def encode_offer(entry_id: str, content: str, uuid: str) -> bytes:
-    """The frame of Claude Code's inbox socket; `later` gives the entry a turn of its own."""
-    frame = {"type": "user", "message": {"role": "user", "content": content}, "uuid": uuid, "priority": "later"}
+def encode_offer(entry_id: str, content: str, uuid: str, *, steer: bool = False) -> bytes:
+    """The frame of Claude Code's inbox socket; `later` gives the entry a turn of its own, `next` takes it into the turn
+    that is under way at its next tool call, or gives it one of its own when there is none."""
+    priority = "next" if steer else "later"
+    frame = {"type": "user", "message": {"role": "user", "content": content}, "uuid": uuid, "priority": priority}
     return OFFER + entry_id.encode() + b" " + json.dumps(frame, separators=(",", ":")).encode() + b"\n"
 
 

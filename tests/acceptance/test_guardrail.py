@@ -19,6 +19,8 @@ EVERYBODY = {"list", "status", "tell", "schema"}
 THEIR_OWN = {"inbox"}
 NOBODY = {
     "init",
+    "approve",
+    "deny",
     "login",
     "host add",
     "demo",

@@ -26,7 +26,7 @@ from relayfleet.model.gate import Recipient
 from relayfleet.model.item import GITHUB
 from relayfleet.model.route import Gate, Match, Route
 from relayfleet.model.snapshot import glimpse_of
-from relayfleet.model.turn import frame, id_in_frame, render
+from relayfleet.model.turn import frame, ids_in_frames, render
 from relayfleet.model.watch import Progress, Watch, feed_of
 from relayfleet.ports.source import Failure, Sight
 from relayfleet.router.detect import View, detect
@@ -96,7 +96,7 @@ def shown(entry: Entry, *texts: str) -> None:
     """Renders an entry: the frame is first and alone, all that others wrote is quoted, and these texts are whole."""
     rendered = render(entry, limit=LIMIT, pointer="fleet entry show")
     lines = rendered.split("\n")
-    assert lines[0] == frame(entry) and id_in_frame(rendered) == entry.id
+    assert lines[0] == frame(entry) and ids_in_frames(rendered) == (entry.id,)
     for line in lines[1:]:
         assert not line.lstrip("\u2060\ufeff \t").lower().startswith("[from"), line
         # What is not quoted is ours: a sentence, or a heading that says who wrote what follows.

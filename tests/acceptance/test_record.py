@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from relayfleet.model.entry import Entry, new_entry_id
-from relayfleet.model.receipt import Observed, Receipt
+from relayfleet.model.receipt import EntryState, Receipt
 from relayfleet.store.inbox import append_new
 from relayfleet.store.receipts import FileReceipts
 from tests.acceptance.conftest import Fleet
@@ -16,7 +16,7 @@ def handled(state: Path, *, count: int = 5) -> None:
     """Entries of 1 MiB that have come to their end."""
     entries = [Entry(id=new_entry_id(), ts=1.0, source="operator", body="x" * (1 << 20)) for _ in range(count)]
     append_new(state / "inbox.jsonl", *entries)
-    states: tuple[Observed, ...] = ("offered", "seen", "handled")
+    states: tuple[EntryState, ...] = ("offered", "seen", "handled")
     for entry in entries:
         for observed in states:
             FileReceipts(state / "receipts.jsonl").append(Receipt(id=entry.id, state=observed, ts=1.0, via="socket"))

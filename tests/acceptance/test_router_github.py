@@ -8,6 +8,7 @@ import random
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -454,6 +455,18 @@ async def test_trap_2_more_comments_and_reviews_than_a_page_holds(
     assert sorted(bodies) == sorted(expected)
 
 
+async def test_old_reviews_are_read_again_within_bounds(github: GitHubStandin, tmp_path: Path, old: float) -> None:
+    github.put(WMS, "pulls", 1, author="acme", at=old)
+    for turn in range(400):
+        github.review(WMS, 1, author="acme", state="APPROVED", body=f"review {turn}", at=old)
+    fleet = fleet_of(github, tmp_path, watch(kind="pulls"))
+    await fleet.round()
+    github.do(github.state.log.clear)
+    github.comment(WMS, 1, "news", author="acme")
+    await fleet.look()
+    assert len([sent for sent in github.requests() if "query" in sent]) <= 6
+
+
 async def test_trap_2_more_runs_than_a_page_holds(github: GitHubStandin, tmp_path: Path, old: float) -> None:
     github.put(WMS, "runs", 1, at=old, status="completed")
     fleet = fleet_of(github, tmp_path, watch(kind="runs"))
@@ -537,6 +550,20 @@ async def test_trap_5_an_etag_that_is_good_for_the_first_page_only(
     assert "304" in gh(github, "api", "-i", "-H", f"If-None-Match: {etag}", path).stdout.splitlines()[0]
     await fleet.round(2)
     assert fleet.got() == ["1 updated"]
+
+
+async def test_trap_5_one_run_ends_and_another_begins_behind_the_first_page_of_those_under_way(
+    github: GitHubStandin, tmp_path: Path, old: float
+) -> None:
+    for number in range(100, 230):
+        done = {"status": "completed", "conclusion": "success"} if number == 101 else {"status": "in_progress"}
+        github.put(WMS, "runs", number, author="ann", at=old + number, **done)
+    fleet = fleet_of(github, tmp_path, watch(kind="runs"))
+    await fleet.round(2)
+    github.put(WMS, "runs", 100, status="completed", conclusion="failure")
+    github.put(WMS, "runs", 101, status="in_progress", conclusion=None, attempt=2)
+    await fleet.round(2)
+    assert sorted(fleet.got()) == ["100 check_failed completed", "101 updated"]
 
 
 async def test_trap_5_a_run_that_ends_behind_the_first_page(github: GitHubStandin, tmp_path: Path, old: float) -> None:
@@ -655,6 +682,55 @@ async def test_trap_9_a_transferred_item(github: GitHubStandin, tmp_path: Path, 
     assert fleet.got("seller") == ["2 matched transferred", "2 commented"]
     assert [one["body"] for one in fleet.entries("seller")[1].metadata["notes"]] == ["here now"]
     assert fleet.got("coder") == left
+
+
+async def test_trap_9_who_watches_both_repositories_is_told_that_it_left_and_came(
+    github: GitHubStandin, tmp_path: Path, old: float
+) -> None:
+    github.put("acme/Shop", "issues", 1, author="acme", at=old)
+    github.put(WMS, "issues", 5, author="acme", at=old)
+    fleet = fleet_of(github, tmp_path, watch("from"), watch("all", filter="--state all"), watch("to", repo="acme/Shop"))
+    await fleet.round()
+    github.transfer(WMS, 5, "acme/Shop", keeps_id=True)
+    await fleet.round(3)
+    assert sorted(fleet.got()) == ["2 left transferred: transferred", "2 matched transferred"]
+
+
+async def test_trap_9_one_goes_and_another_comes_that_was_seen_where_it_was(
+    github: GitHubStandin, tmp_path: Path, old: float
+) -> None:
+    for number in (1, 2):
+        github.put("acme/Shop", "issues", number, author="acme", at=old)
+    github.put(WMS, "issues", 5, author="acme", at=old)
+    fleet = fleet_of(github, tmp_path, watch("from"), watch("to", repo="acme/Shop"))
+    await fleet.round()
+    github.remove("acme/Shop", "issues", 2)
+    github.transfer(WMS, 5, "acme/Shop", keeps_id=True)
+    # As many as before; and where it came from is read first.
+    github.fault("partial", of="acme/Shop", times=1)
+    await fleet.round(5)
+    assert sorted(fleet.got()) == ["2 left: gone", "3 left transferred: transferred", "3 matched"]
+
+
+async def test_what_another_watch_knew_of_an_item_is_out_of_date_where_a_watch_begins(
+    github: GitHubStandin, tmp_path: Path, old: float
+) -> None:
+    github.put("acme/Shop", "issues", 1, author="acme", at=old)
+    github.put(WMS, "issues", 5, author="acme", at=old)
+    fleet = fleet_of(github, tmp_path, watch("from"))
+    await fleet.round()
+    github.transfer(WMS, 5, "acme/Shop", keeps_id=True, at=old + 600)
+    await fleet.round(2, passing=SWEPT_S)
+    assert fleet.got() == ["2 left transferred: transferred"]
+    github.put("acme/Shop", "issues", 2, labels=["bug"], title="edited there", at=old + 1200)
+    github.comment("acme/Shop", 2, "said there", author="acme", at=old + 1300)
+    watches = (watch("from"), watch("to", repo="acme/Shop"))
+    fleet.restart(Gate(watches=watches, routes=(COMMON,)))
+    await fleet.round(2)
+    github.comment("acme/Shop", 2, "here now", author="acme")
+    await fleet.round(2)
+    assert fleet.got()[1:] == ["2 commented"]
+    assert [one["body"] for one in fleet.entries()[-1].metadata["notes"]] == ["here now"]
 
 
 async def test_trap_9_a_renamed_repository_goes_on(github: GitHubStandin, tmp_path: Path, old: float) -> None:
@@ -1029,6 +1105,66 @@ async def test_an_item_that_github_cannot_show_is_not_lost(github: GitHubStandin
     assert sorted(fleet.got()[3:]) == [f"{number} updated" for number in range(1, 9)]
 
 
+@pytest.mark.parametrize("fault", ["partial", "502html"])
+async def test_an_item_that_github_never_shows_is_read_around(
+    github: GitHubStandin, tmp_path: Path, old: float, fault: str
+) -> None:
+    for number in range(1, 9):
+        github.put(WMS, "issues", number, author="acme", at=old)
+    github.do(lambda: github.state.add_repository("acme/Shop"))
+    fleet = fleet_of(github, tmp_path, watch(), watch("other", repo="acme/Shop"))
+    await fleet.round()
+    known = github.do(lambda: github.state.item(WMS, 3)).node_id
+    github.edit_body(WMS, 3, "changed")
+    for number in range(1, 9):
+        github.edit_body(WMS, number, "changed")
+    github.put("acme/Shop", "issues", 1, author="acme")
+    faults = {"partial": {"of": known}, "502html": {"match": f'nodes.*"{known}"'}}
+    github.fault(fault, **faults[fault])
+    await fleet.round(40, passing=60.0)
+    others = [f"{number} updated" for number in range(1, 9) if number != 3]
+    assert sorted(fleet.got()) == sorted(["1 opened matched", *others])
+    assert "GitHub fails to show #3" in str(fleet.last_error()) and fleet.last_error("other") is None
+    scopes = [fields["scope"] for _, fields in fleet.log.of("router.failing")]
+    assert scopes[-1] == "items items:acme/wms"
+    # What comes after it comes at once, also after a restart, and it is not asked for at every look.
+    github.do(github.state.log.clear)
+    github.put(WMS, "issues", 8, title="later")
+    await fleet.round(10, passing=60.0)
+    asked = [sent for sent in github.requests() if known in str(sent.get("variables"))]
+    assert fleet.entries()[-1].metadata["title"] == "later"
+    assert len(asked) <= 2
+    fleet.restart()
+    github.heal()
+    github.comment(WMS, 3, "and now", author="acme")
+    await fleet.round(3, passing=60.0)
+    assert fleet.got()[-1] == "3 commented updated"
+    assert fleet.last_error() is None
+
+
+async def test_a_new_item_that_github_shows_late_was_opened_all_the_same(
+    github: GitHubStandin, tmp_path: Path, old: float
+) -> None:
+    github.put(WMS, "issues", 1, author="acme", at=old)
+    fleet = fleet_of(github, tmp_path)
+    await fleet.round()
+    github.put(WMS, "issues", 2, author="acme")
+    github.comment(WMS, 2, "said", author="acme")
+    github.put(WMS, "issues", 3, author="acme")
+    hidden = [github.do(lambda n=n: github.state.item(WMS, n)).node_id for n in (2, 3)]  # type: ignore[misc]
+    for node_id in hidden:
+        github.fault("partial", of=node_id, also=True)
+    await fleet.round(20, passing=20.0)
+    github.put(WMS, "issues", 1, title="goes on")
+    await fleet.round(4, passing=20.0)
+    assert fleet.got() == ["1 updated"]
+    github.remove(WMS, "issues", 3)
+    github.heal()
+    await fleet.round(2, passing=1000.0)
+    assert fleet.got() == ["1 updated", "2 opened commented matched"]
+    assert fleet.last_error() is None
+
+
 @pytest.mark.parametrize("error_type", ["NOT_FOUND", "FORBIDDEN"])
 async def test_an_item_that_may_not_be_seen_keeps_none_of_the_others(
     github: GitHubStandin, tmp_path: Path, old: float, error_type: str
@@ -1120,6 +1256,49 @@ async def test_it_runs_by_itself_at_one_second(github: GitHubStandin, tmp_path: 
     stop.set()
     await asyncio.wait_for(running, 5)
     assert fleet.log.of("router.stopped")
+
+
+class SetClock(SystemClock):
+    """The machine's clock, which somebody sets."""
+
+    ahead_s = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead_s
+
+
+@pytest.mark.parametrize("days", [3650.0, -3650.0, 0.5])
+async def test_a_clock_that_is_set_while_it_runs(
+    github: GitHubStandin, tmp_path: Path, old: float, days: float
+) -> None:
+    github.put(WMS, "issues", 1, author="acme", at=old)
+    github.put(WMS, "runs", 5, at=old, status="completed")
+    quiet = replace(COMMON, to=("quiet",), cooldown_s=2.0)
+    watches = (watch(poll_sec=1.0), watch("r", kind="runs", poll_sec=1.0))
+    fleet = Fleet(github, tmp_path, Gate(watches=watches, routes=(COMMON, quiet)))
+    clock, stop = SetClock(), asyncio.Event()
+    running = asyncio.create_task(fleet.router_by(clock).run(stop))
+    await _until(lambda: len(fleet.log.of("router.snapshot")) == 2)
+    told: list[str] = []
+    for turn, ahead_s in enumerate((0.0, days * 86_400.0, 0.0, -days * 86_400.0, 0.0)):
+        clock.ahead_s = ahead_s
+        github.put(WMS, "issues", 1, title=f"title {turn}")
+        github.put(WMS, "runs", 6 + turn, author="ann", status="completed", conclusion="success")
+        told.extend(["1 updated", f"{6 + turn} opened matched completed"])
+        # Far less than any time that the clock was set by.
+        await _until(lambda: sorted(fleet.got()) == sorted(told), within_s=60.0)
+        last = f"title {turn}"
+        await _until(lambda last=last: _titles(fleet, "quiet")[-1:] == [last], within_s=60.0)  # type: ignore[misc]
+    stop.set()
+    await asyncio.wait_for(running, 30)
+    assert _titles(fleet, "coder") == [f"title {turn}" for turn in range(5)]
+    runs = [entry.metadata["number"] for entry in fleet.entries("quiet") if entry.metadata["kind"] == "runs"]
+    assert sorted(runs) == list(range(6, 11))
+
+
+def _titles(fleet: Fleet, agent: str) -> list[str]:
+    """Of what an agent was told of issues."""
+    return [str(one.metadata["title"]) for one in fleet.entries(agent) if one.metadata["kind"] == "issues"]
 
 
 async def _until(condition: Callable[[], bool], *, within_s: float = 15.0) -> None:

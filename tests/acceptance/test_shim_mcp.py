@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 import pytest
@@ -18,13 +18,15 @@ from mcp.client.extension import NotificationBinding
 from mcp.client.session import ClientSession
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.shared.exceptions import MCPError
+from mcp.types import Notification
 from pydantic import BaseModel, ConfigDict
 
 from relayfleet.errors import FleetError
+from relayfleet.runner.mcp import PermissionRelay
 from relayfleet.runner.shim_link import ShimLink
 from relayfleet.testing import MemoryLog, MemoryTools
 from relayfleet.wire.control import refusal
-from relayfleet.wire.server import ControlServer
+from relayfleet.wire.server import ControlServer, with_token
 from tests.conftest import CHECKOUT
 
 SHIM = ["-I", "-S", str(CHECKOUT / "relayfleet" / "harness" / "shim.py")]
@@ -46,14 +48,19 @@ class RunnerSide:
         self.offered: list[tuple[str, str]] = []
         self.inbox_lines: list[bytes] = []
         self.events: list[ChannelEvent] = []
+        self.relays: list[PermissionRelay] = []
+        self.permissions: list[ChannelEvent] = []
         self.log = MemoryLog()
         self.link = ShimLink(
             tools=MemoryTools(greet, refuses),
             log=self.log,
             on_link=self.links.append,
             on_offered=lambda entry_id, error: self.offered.append((entry_id, error)),
+            on_permission=self.relays.append,
         )
-        self.control = ControlServer(self.control_path, answer=self._answer, shim_token=TOKEN, on_shim=self.link.serve)
+        self.control = ControlServer(
+            self.control_path, answer=self._answer, lines={"shim": with_token(TOKEN, self.link.serve)}
+        )
         self._inbox: asyncio.Server | None = None
 
     async def _answer(self, request: Any) -> Any:
@@ -88,10 +95,16 @@ class RunnerSide:
         async def take(event: ChannelEvent) -> None:
             self.events.append(event)
 
+        async def take_permission(event: ChannelEvent) -> None:
+            self.permissions.append(event)
+
+        permission = NotificationBinding(
+            method="notifications/claude/channel/permission", params_type=ChannelEvent, handler=take_permission
+        )
         channel = NotificationBinding(method="notifications/claude/channel", params_type=ChannelEvent, handler=take)
         async with (
             stdio_client(self.shim(**given)) as (read, write),
-            ClientSession(read, write, notification_bindings=[channel]) as session,
+            ClientSession(read, write, notification_bindings=[channel, permission]) as session,
         ):
             await session.initialize()
             await until(lambda: self.links)
@@ -130,7 +143,7 @@ async def test_the_handshake_tells_who_it_is_and_joins_the_runner(side: RunnerSi
         assert session.server_info.name == "relayfleet"
         result = session.initialize_result
         assert result is not None
-        assert result.capabilities.experimental == {"claude/channel": {}}
+        assert result.capabilities.experimental == {"claude/channel": {}, "claude/channel/permission": {}}
         assert "[FROM github" in (result.instructions or "")
         assert side.links == [True]
         ((_, joined),) = side.log.of("shim.joined")
@@ -199,6 +212,27 @@ async def test_a_channel_notification_arrives_as_it_was_sent(side: RunnerSide) -
             "content": text,
             "meta": {"id": "0123456789abcdef", "origin": "operator"},
         }
+
+
+class PermissionRequest(Notification[ChannelEvent, Literal["notifications/claude/channel/permission_request"]]):
+    """As Claude Code sends it."""
+
+    method: Literal["notifications/claude/channel/permission_request"] = (
+        "notifications/claude/channel/permission_request"
+    )
+
+
+async def test_a_permission_is_relayed_and_answered(side: RunnerSide) -> None:
+    asked = {"request_id": "r1", "tool_name": "Bash", "description": "builds", "input_preview": '{"command": "make"}'}
+    async with side.session() as session:
+        await session.send_notification(PermissionRequest(params=ChannelEvent.model_validate(asked)))  # type: ignore[arg-type]
+        await until(lambda: side.relays)
+        assert side.relays == [
+            PermissionRelay(request_id="r1", tool="Bash", description="builds", preview='{"command": "make"}')
+        ]
+        side.link.permit("r1", "allow")
+        await until(lambda: side.permissions)
+        assert side.permissions[0].model_dump() == {"request_id": "r1", "behavior": "allow"}
 
 
 async def test_an_offer_is_written_into_the_sessions_inbox_socket(side: RunnerSide) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from relayfleet.errors import FleetError
+from relayfleet.errors import FleetError, StorageFailed
 from relayfleet.harness.claude import ClaudeHarness
-from relayfleet.model.agent import AgentSpec, Claude
+from relayfleet.model.agent import AgentSpec, Claude, Credential
 from relayfleet.model.layout import FleetLayout
 from relayfleet.model.names import AgentName, SessionId
 from relayfleet.ports.session import Harness, Sighting, Wiring
@@ -42,13 +43,14 @@ def program(folder: Path, says: str = "2.1.328 (Claude Code)") -> str:
     return str(path)
 
 
-def claude(folder: Path, **given: object) -> ClaudeHarness:
+def claude(folder: Path, credentials: Mapping[str, Credential] | None = None, **given: object) -> ClaudeHarness:
     spec = AgentSpec(
         name=AgentName("coder"),
         role="coder",
         fleet="f",
         fleet_id="0" * 12,
         port=8750,
+        credentials=credentials or {},
         claude=Claude(**{"command": (program(folder),), **given}),  # type: ignore[arg-type]
     )
     layout = FleetLayout(folder)
@@ -165,7 +167,116 @@ def test_what_is_in_the_way_of_a_new_conversation_is_put_aside(kind: Kind) -> No
     kind.harness.make_way(MINE)
 
 
+def test_a_conversation_that_is_given_up_is_archived(kind: Kind) -> None:
+    kind.converse(MINE)
+    kind.converse(OTHER)
+    (kept,) = kind.harness.make_way(MINE)
+    assert MINE in kept.name
+    assert (kind.harness.has_conversation(MINE), kind.harness.has_conversation(OTHER)) == (False, True)
+    assert list(kind.harness.make_way(MINE)) == []
+
+
+def test_a_brief_is_the_same_until_something_in_it_changes(kind: Kind) -> None:
+    assert kind.harness.brief() == kind.harness.brief()
+    assert "CLAUDE.md" in kind.harness.brief()
+
+
+def test_a_session_that_was_just_started_asks_for_the_same_login(kind: Kind) -> None:
+    assert not kind.harness.credentials_changed()
+
+
+def test_nothing_is_under_way_in_a_session_that_has_not_begun(kind: Kind) -> None:
+    kind.harness.follow(MINE)
+    assert kind.harness.progress(MINE) is None
+    assert kind.harness.cut_off(MINE) is None
+    assert kind.harness.held_elsewhere(MINE) is None
+    assert kind.harness.why_ended("something else") is None
+
+
 # ---- of the real one alone
+
+
+def config_of(folder: Path) -> Path:
+    return FleetLayout(folder).agent("coder").claude_config
+
+
+def test_each_transcript_in_the_archive_keeps_its_place(tmp_path: Path) -> None:
+    kind = real(tmp_path)
+    kept = []
+    for _ in range(3):
+        kind.converse(MINE)
+        kept += kind.harness.make_way(MINE)
+    assert len(set(kept)) == 3
+    assert all(path.exists() for path in kept)
+
+
+def test_a_transcript_that_cannot_be_read_is_not_taken_for_none(tmp_path: Path) -> None:
+    kind = real(tmp_path)
+    (config_of(tmp_path) / "projects" / "-work" / f"{MINE}.jsonl").mkdir(parents=True)
+    with pytest.raises(StorageFailed) as raised:
+        kind.harness.has_conversation(MINE)
+    assert raised.value.fault == "transcript_corrupt"
+    with pytest.raises(StorageFailed):
+        kind.harness.cut_off(MINE)
+
+
+def test_a_changed_persona_changes_the_brief_by_its_name(tmp_path: Path) -> None:
+    persona = FleetLayout(tmp_path).agent("coder").persona
+    persona.parent.mkdir(parents=True)
+    before = claude(tmp_path).brief()
+    persona.write_text("Be brief.")
+    after = claude(tmp_path, model="opus").brief()
+    assert {name for name in after if after[name] != before[name]} == {"CLAUDE.md", "model"}
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("No conversation found with session ID: 8e7f", "resume_refused"),
+        ("Failed to resume session 7cd6", "resume_refused"),
+        ("Error: Session ID 7cd6 is already in use.", "resume_refused"),
+        ("ENOSPC: no space left", "disk_full"),
+        ("Segmentation fault", None),
+    ],
+)
+def test_last_words_are_understood(tmp_path: Path, words: str, reason: str | None) -> None:
+    assert claude(tmp_path).why_ended(words) == reason
+
+
+def test_a_live_session_of_somebody_else_is_found(tmp_path: Path) -> None:
+    kind = real(tmp_path)
+    kind.harness.prepare(wiring(tmp_path))
+
+    def registered(pid: int, **more: object) -> None:
+        entry = {"pid": pid, "sessionId": MINE, "status": "idle", "statusUpdatedAt": 1, **more}
+        (config_of(tmp_path) / "sessions").mkdir(exist_ok=True)
+        (config_of(tmp_path) / "sessions" / f"{pid}.json").write_text(json.dumps(entry))
+
+    registered(os.getpid())
+    assert kind.harness.held_elsewhere(MINE) is None, "this process"
+    registered(2**22 - 3)
+    assert kind.harness.held_elsewhere(MINE) is None, "a dead one"
+    registered(os.getppid())
+    assert kind.harness.held_elsewhere(MINE) == os.getppid()
+    assert kind.harness.held_elsewhere(OTHER) is None
+    if sys.platform == "linux":
+        registered(os.getppid(), procStart="1")
+        assert kind.harness.held_elsewhere(MINE) is None, "another process under its number"
+
+
+def test_new_credentials_are_noticed(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("one")
+    credentials = {"model": Credential(from_file=str(key), as_env="ANTHROPIC_API_KEY")}
+    harness = claude(tmp_path, credentials=credentials)
+    harness.prepare(wiring(tmp_path))
+    assert not harness.credentials_changed()
+    key.write_text("another")
+    assert harness.credentials_changed()
+    harness.prepare(wiring(tmp_path))
+    assert not harness.credentials_changed()
+    (config_of(tmp_path) / ".credentials.json").write_text("{}")
+    assert harness.credentials_changed()
 
 
 @pytest.mark.parametrize("torn", [b"", b"{", b"[]", b'{"sessionId": 7}', b"\xff"])

@@ -59,6 +59,26 @@ def test_each_line_has_its_level_action_message_and_fields(kind: Kind) -> None:
     ]
 
 
+def test_many_lines_at_once_are_a_line_each(kind: Kind) -> None:
+    kind.log.info_each("router.event", [])
+    kind.log.info_each("router.event", [{"number": number} for number in range(250)])
+    kind.log.info("router.polled")
+    assert kind.lines() == [
+        *(("info", "router.event", "", {"number": number}) for number in range(250)),
+        ("info", "router.polled", "", {}),
+    ]
+
+
+def test_many_lines_at_once_keep_the_cap(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    with closing(open_log(path)) as log:
+        log.info_each("router.event", [{"text": "x" * 1000, "number": number} for number in range(5000)])
+    files = sorted(tmp_path.iterdir())
+    assert len(files) > 2 and all(file.stat().st_size <= MAX_BYTES for file in files)
+    lines = [json.loads(line)["number"] for file in reversed(files) for line in file.read_text().splitlines()]
+    assert lines == list(range(5000)), "the oldest file has the highest number"
+
+
 @pytest.mark.parametrize("text", ["a\nb", '{"level": "error"}\n{}', "100 %d %s", "\x1b[2J\x00é🦩", "\ud800"])
 def test_whatever_a_value_holds_it_stays_in_its_line(kind: Kind, text: str) -> None:
     kind.log.info("event.seen", text, title=text)

@@ -1,4 +1,5 @@
-"""What every `Terminals` promises. Each program is there twice: for a real pseudo-terminal and for the fake."""
+"""What every `Terminals` promises. Each program is there for a real pseudo-terminal, for the pipes of a headless
+session, and for the fake."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from relayfleet.errors import FleetError
+from relayfleet.harness.headless import HeadlessTerminals
 from relayfleet.harness.terminal import terminals
 from relayfleet.ports.session import Terminal, Terminals
 from relayfleet.testing import MemoryTerminal, MemoryTerminals
@@ -50,22 +52,32 @@ def stubborn(terminal: MemoryTerminal) -> None:
     terminal.print(b"up")
 
 
+PROGRAMS = {
+    "hello": ["/bin/sh", "-c", "printf 'hello %s' \"$NAME\""],
+    "fails": ["sh", "-c", "exit 3"],
+    "echo": ["sh", "-c", 'echo up; read line; printf "got:%s" "$line"; exit 7'],
+    "waits": ["sh", "-c", "echo up; exec sleep 60"],
+    "stubborn": [sys.executable, "-c", STUBBORN],
+    "nothing": ["no-such-program"],
+}
+
+
 @dataclass
 class Kind:
+    """`hangs_up` is how a program that waits ends when its terminal is let go of."""
+
     terminals: Terminals
     argv: dict[str, list[str]]
+    hangs_up: int = -1
+
+
+def headless() -> Kind:
+    """Without a terminal: lines in, lines out, and the end of its input for a hang-up."""
+    return Kind(HeadlessTerminals(), {**PROGRAMS, "waits": ["sh", "-c", "echo up; cat >/dev/null; exit 5"]}, hangs_up=5)
 
 
 def real() -> Kind:
-    argv = {
-        "hello": ["/bin/sh", "-c", "printf 'hello %s' \"$NAME\""],
-        "fails": ["sh", "-c", "exit 3"],
-        "echo": ["sh", "-c", 'printf up; read line; printf "got:%s" "$line"; exit 7'],
-        "waits": ["sh", "-c", "printf up; exec sleep 60"],
-        "stubborn": [sys.executable, "-c", STUBBORN],
-        "nothing": ["no-such-program"],
-    }
-    return Kind(terminals(), argv)
+    return Kind(terminals(), PROGRAMS)
 
 
 def fake() -> Kind:
@@ -110,7 +122,7 @@ class Run:
         self.happened.set()
 
 
-@pytest.fixture(params=[real, fake])
+@pytest.fixture(params=[real, headless, fake])
 def kind(request: pytest.FixtureRequest) -> Kind:
     made: Kind = request.param()
     return made
@@ -140,12 +152,12 @@ async def test_what_is_written_is_typed(kind: Kind, tmp_path: Path) -> None:
     terminal.close()
 
 
-@pytest.mark.parametrize(("act", "code"), [("terminate", -15), ("kill", -9), ("close", -1)])
-async def test_it_can_be_ended(kind: Kind, tmp_path: Path, act: str, code: int) -> None:
+@pytest.mark.parametrize(("act", "code"), [("terminate", -15), ("kill", -9), ("close", None)])
+async def test_it_can_be_ended(kind: Kind, tmp_path: Path, act: str, code: int | None) -> None:
     terminal, run = start(kind, "waits", tmp_path)
     await run.until_printed(b"up")
     getattr(terminal, act)()
-    assert await run.until_over() == code
+    assert await run.until_over() == (kind.hangs_up if code is None else code)
     terminal.close()
 
 

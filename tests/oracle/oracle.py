@@ -118,6 +118,8 @@ class Oracle:
         self._read: set[str] = set()
         self._versions: dict[str, set[NoteVersion]] = {}
         self._told: set[tuple[object, ...]] = set()
+        # Agents, and the items that they had something of.
+        self._informed: set[tuple[str, str]] = set()
 
     def watch(self, watched: Sequence[Watched], levels: Mapping[str, Sequence[Level]]) -> None:
         """From now on these. A watch that looks at something else than it did begins anew, and what is not watched any
@@ -304,15 +306,21 @@ class Oracle:
             if unsure:
                 expected.may_be_held[Held(level.agent, item.number, True, ())] += 1
             besides = not found.notes or names - {"commented", "reviewed"}
-            if not notes and (standing == "withheld" or not besides):
+            # That it left is nobody's text: who knows of the item learns it.
+            left = "left" in names and (level.agent, item.node_id) in self._informed
+            if not notes and not left and (standing == "withheld" or not besides):
                 continue
             self._told.add(version)
-            told = set() if standing == "withheld" else names - {"commented", "reviewed"}
+            if not unsure:
+                self._informed.add((level.agent, item.node_id))
+            told = names & {"left"} if standing == "withheld" else names - {"commented", "reviewed"}
             told |= _of_notes(notes)
             facts: dict[str, tuple[str, ...]] = {}
             if standing != "withheld":
                 facts = {name: tuple(sorted(values)) for name, values in found.facts.items() if values}
                 facts |= _of_pull(item, found, full=standing == "full", gone=why == "gone")
+            if standing == "vouched":
+                facts["vouched_by"] = tuple(sorted(one for one in vouchers if _vouches(level, item, one)))
             (expected.may_be_told if unsure else expected.told)[
                 Told(
                     agent=level.agent,
@@ -394,17 +402,17 @@ def admits(level: Level, text: Text, private: bool) -> bool:
 def _standing(level: Level, item: Truth, vouchers: Collection[str]) -> str:
     if admits(level, item, item.private):
         return "full"
+    return "vouched" if any(_vouches(level, item, one) for one in vouchers) else "withheld"
+
+
+def _vouches(level: Level, item: Truth, voucher: str) -> bool:
+    """Whether somebody's word counts on a level."""
     wanted = level.trust if level.trust is not None else "anyone" if item.private else "collaborators"
-    for one in vouchers:
-        if isinstance(wanted, tuple):
-            counts = one.lower() in {name.lower() for name in wanted} and one != "ghost"
-        elif wanted in ("members", "owner") or one == "ghost":
-            counts = False
-        else:
-            counts = not one.endswith("[bot]") or one in level.bots
-        if counts:
-            return "vouched"
-    return "withheld"
+    if isinstance(wanted, tuple):
+        return voucher.lower() in {name.lower() for name in wanted} and voucher != "ghost"
+    if wanted in ("members", "owner") or voucher == "ghost":
+        return False
+    return not voucher.endswith("[bot]") or voucher in level.bots
 
 
 def _vouchers(item: Truth) -> set[str]:

@@ -42,7 +42,7 @@ LEVELS: tuple[tuple[str, Trust | None, tuple[str, ...]], ...] = (
 )
 # Later than this, and everything that is looked at now and then is looked at.
 LONG_S = 601.0
-FACTS = ("labels_added", "labels_removed", "assigned", "unassigned", "review_requested")
+FACTS = ("labels_added", "labels_removed", "assigned", "unassigned", "review_requested", "vouched_by")
 W = TypeVar("W", Watched, WatchedRuns)
 
 

@@ -168,7 +168,7 @@ class GitHubStandin:
                 done.set_exception(error)
 
         self._loop.call_soon_threadsafe(run)
-        return done.result(timeout=10)
+        return done.result(timeout=120)
 
 
 @contextlib.contextmanager

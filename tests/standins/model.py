@@ -4,6 +4,9 @@
 [[sleep SECONDS]]                 the reply is held back that long
 [[say TEXT]]                      the reply
 [[http STATUS]]                   an API error
+[[hang]]                          the stream of the reply begins and never goes on
+
+`fault` does to every request what `[[http STATUS]]` or `[[hang]]` does to one; `listen(False)` refuses connections.
 """
 
 from __future__ import annotations
@@ -14,16 +17,20 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
 
-_DIRECTIVE = re.compile(r"\[\[(tool|sleep|say|http)\s+(.*?)\]\]", re.S)
+from relayfleet.wire.stream_json import CLOSING
+
+_DIRECTIVE = re.compile(r"\[\[(tool|sleep|say|http|hang)\b\s*(.*?)\]\]", re.S)
 _REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.S)
 KEY = "sk-ant-api03-standin-0123456789abcdefghij"
+# What the real one calls its errors.
+_ERRORS = {400: "invalid_request_error", 401: "authentication_error", 429: "rate_limit_error", 529: "overloaded_error"}
 
 
 @dataclass
@@ -32,6 +39,8 @@ class ModelStandin:
 
     requests: list[dict[str, Any]] = field(default_factory=list)
     url: str = ""
+    fault: int | Literal["hang"] | None = None
+    listen: Callable[[bool], None] = lambda on: None
 
     def texts(self) -> str:
         """Everything that the model was ever sent, as one text."""
@@ -45,10 +54,12 @@ class ModelStandin:
         self.requests.append(body)
         prompt, results = _last_turn(body["messages"])
         acts = _DIRECTIVE.findall(prompt) if body.get("tools") else []
-        for kind, what in acts:
-            if kind == "http":
-                error = {"type": "error", "error": {"type": "api_error", "message": "stand-in"}}
-                return web.json_response(error, status=int(what))
+        refused = self.fault if self.fault is not None else next((int(w) for k, w in acts if k == "http"), None)
+        if isinstance(refused, int):
+            error = {"type": _ERRORS.get(refused, "api_error"), "message": "stand-in"}
+            return web.json_response({"type": "error", "error": error}, status=refused)
+        if refused == "hang" or any(kind == "hang" for kind, _ in acts):
+            return await _begin_and_hang(request)
         await asyncio.sleep(sum(float(what) for kind, what in acts if kind == "sleep") if not results else 0)
         tools = [what for kind, what in acts if kind == "tool"]
         if results < len(tools):
@@ -67,12 +78,19 @@ def _last_turn(messages: list[dict[str, Any]]) -> tuple[str, int]:
             continue
         content = message["content"]
         blocks = [content] if isinstance(content, str) else [b["text"] for b in content if b["type"] == "text"]
-        blocks = [b for b in (_REMINDER.sub("", b).strip() for b in blocks) if b]
+        blocks = [b for b in (_REMINDER.sub("", b).strip() for b in blocks) if b and b != CLOSING]
         if not isinstance(content, str) and any(b["type"] == "tool_result" for b in content):
             results += 1
         elif blocks:
             return blocks[-1], results
     return "", results
+
+
+async def _begin_and_hang(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+    await response.prepare(request)
+    await asyncio.Event().wait()  # until whoever asked goes away
+    return response
 
 
 async def _reply(request: web.Request, body: dict[str, Any], block: dict[str, Any], stop: str) -> web.StreamResponse:
@@ -126,7 +144,18 @@ def run_model() -> Iterator[ModelStandin]:
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        model.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        port = runner.addresses[0][1]
+        model.url = f"http://127.0.0.1:{port}"
+
+        async def listen(on: bool) -> None:
+            for site in list(runner.sites):
+                await site.stop()
+            assert runner.server is not None
+            await runner.server.shutdown(0.1)  # connections that are kept alive, too
+            if on:
+                await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
+
+        model.listen = lambda on: asyncio.run_coroutine_threadsafe(listen(on), loop).result(10)
         return runner
 
     def run() -> None:

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from relayfleet.model.change import EVENT_NAMES, Changes, EventName, compare, in_order
+from relayfleet.model.change import EVENT_NAMES, Changes, EventName, in_order
+from relayfleet.model.change import compare as compare_content
 from relayfleet.model.event import key_of
 from relayfleet.model.item import Act, ActKind, Check, Item, Note, Report
-from relayfleet.model.snapshot import content_of, glimpse_of, is_new, note_id, rewound, snapshot_of
+from relayfleet.model.snapshot import Snapshot, content_of, glimpse_of, is_new, note_id, rewound, snapshot_of
 from relayfleet.model.vouch import vouchers_of
 
 
@@ -66,6 +68,11 @@ def report(of: Item, *notes: Note, acts: tuple[Act, ...] = ()) -> Report:
 
 def names_of(changes: Changes | None) -> set[EventName]:
     return set() if changes is None else set(changes.names)
+
+
+def compare(now: Report, before: Snapshot | None, *, since: str) -> Changes | None:
+    content = content_of(now.item, now.notes, before)
+    return compare_content(now, before, content=content, since=since)
 
 
 def between(before: Report, now: Report) -> Changes | None:
@@ -294,7 +301,7 @@ def test_a_glimpse_is_compared_by_what_was_done_since() -> None:
     assert compare(report(pull(labels=("a",)), note("a", 100)), glimpse, since=at(140)) is None
     acts = (act("labeled", 120, "b"), act("readied", 121), act("merged", 122), act("closed", 122))
     now = pull(labels=("a", "b"), state="merged", updated_at=at(122))
-    found = compare(report(now, acts=acts), replace(glimpse, draft=True), since=at(110))
+    found = compare(report(now, acts=acts), structs.replace(glimpse, draft=True), since=at(110))
     assert found is not None
     assert found.names == {"labeled", "merged", "readied"} and found.labels_added == ("b",)
 

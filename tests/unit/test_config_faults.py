@@ -136,6 +136,9 @@ def test_routes_json(tmp_path: Path, routes: object, fault: str) -> None:
         ({"runtime": {"backend": "ssh", "host": "vmm"}}, "runtime.host: no host is called 'vmm' in fleet.json, did you mean 'vm'?"),  # noqa: E501
         ({"runtime": {"backend": "ssh", "host": "other"}}, "runtime.host: no host is called 'other' in fleet.json (`fleet host add` adds it)"),  # noqa: E501
         ({"runtime": {"backend": "docker", "host": "vm"}}, "runtime.host: host 'vm' is for backend ssh, not for docker"),  # noqa: E501
+        ({"session": {"mode": "tmux"}}, "session.mode: 'tmux' is not one of interactive, headless"),
+        ({"session": {"mode": "headless"}, "claude": {"channels": True}}, "claude.channels: is for interactive sessions; session.mode is headless"),  # noqa: E501
+        ({"session": {"mode": "headless"}, "inbox": {"mode": "steer"}}, "inbox.mode: is for interactive sessions; session.mode is headless"),  # noqa: E501
         ({"claude": {"command": ""}}, "claude.command: names no program"),
         ({"claude": {"args": "--x"}}, "claude.args: must be a list, not text"),
         ({"claude": {"endpoint": {"mode": "custom"}}}, "claude.endpoint: mode custom needs a url"),
@@ -145,7 +148,7 @@ def test_routes_json(tmp_path: Path, routes: object, fault: str) -> None:
         ({"claude": {"endpoint": {"mode": "custom", "url": "http://me:pw@x"}}}, "claude.endpoint.url: must not hold a password: give the key through credentials"),  # noqa: E501
         ({"claude": {"mcp_servers": {"x": {}}}}, "claude.mcp_servers.x: must have a command (a local server) or a url"),
         ({"claude": {"mcp_servers": {"relayfleet": {"command": "x"}}}}, "claude.mcp_servers: must be made of letters, digits, _ and -, and not be relayfleet"),  # noqa: E501
-        ({"delivery": {"max_attempts": 0}}, "delivery.max_attempts: must be at least 1"),
+        ({"inbox": {"max_attempts": 0}}, "inbox.max_attempts: must be at least 1"),
         ({"env": {"A": 3}}, "env.A: must be text, not a number"),
         ({"env": {"A-B": "x"}}, "env: must be the name of an environment variable (letters, digits, _)"),
         ({"env": {"CLAUDE_CONFIG_DIR": "x"}}, "env: CLAUDE_CONFIG_DIR is set by the runner and cannot be set here"),

@@ -10,7 +10,7 @@ import pytest
 
 from relayfleet.config.load import claimed_ports, load_agent, load_all, load_fleet, load_gate
 from relayfleet.config.schema import SCHEMA_NAMES, schema_of
-from relayfleet.model.agent import AgentSpec, Claude, Credential, Delivery, Endpoint, Runtime
+from relayfleet.model.agent import AgentSpec, Claude, Credential, Endpoint, InboxPolicy, Runtime
 from relayfleet.model.fleet import FleetConfig, Gateway, Host
 from relayfleet.model.layout import FleetLayout
 from relayfleet.model.names import AgentName
@@ -140,7 +140,7 @@ def test_every_key_arrives_and_survives_the_launch_file(tmp_path: Path) -> None:
             "endpoint": {"mode": "custom", "url": "http://127.0.0.1:11434", "via_gateway": True},
             "mcp_servers": {"x": {"command": "y", "env": {"A": "b"}}},
         },
-        "delivery": {"seen_timeout_s": 3, "max_attempts": 2, "max_turn_chars": 1000},
+        "inbox": {"seen_timeout_s": 3, "max_attempts": 2, "max_turn_chars": 1000},
         "env": {"LANG": "C", "PATH": "/bin"},
         "credentials": {"k": {"from_command": "pass-it", "as_env": "ANTHROPIC_API_KEY"}},
     }
@@ -166,7 +166,7 @@ def test_every_key_arrives_and_survives_the_launch_file(tmp_path: Path) -> None:
             mcp_servers={"x": {"command": "y", "env": {"A": "b"}}},
         ),
         runtime=Runtime(inbox_transport="shared"),
-        delivery=Delivery(seen_timeout_s=3, max_attempts=2, max_turn_chars=1000),
+        inbox=InboxPolicy(seen_timeout_s=3, max_attempts=2, max_turn_chars=1000),
         env={"LANG": "C", "PATH": "/bin"},
         credentials={"k": Credential(from_command=("pass-it",), as_env="ANTHROPIC_API_KEY")},
         plugins={"inbox": {}, "other": {"deep": [1, {"x": None}]}},

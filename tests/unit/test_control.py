@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import socket
 import stat
+import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from relayfleet.client.control import ask, ask_all
 from relayfleet.client.wake import wake
 from relayfleet.errors import FleetError, Unreachable
 from relayfleet.wire.control import MAX_LINE, refusal
-from relayfleet.wire.server import ControlServer, WakeSocket
+from relayfleet.wire.server import ControlServer, WakeSocket, with_token
 
 
 class Serving:
@@ -51,7 +53,7 @@ class Serving:
 @pytest.fixture
 async def serving(short_folder: Path) -> AsyncIterator[Serving]:
     made = Serving(short_folder / "c.sock")
-    server = ControlServer(made.path, answer=made.answer, shim_token="secret", on_shim=made.on_shim)
+    server = ControlServer(made.path, answer=made.answer, lines={"shim": with_token("secret", made.on_shim)})
     await server.open()
     yield made
     server.close()
@@ -60,7 +62,13 @@ async def serving(short_folder: Path) -> AsyncIterator[Serving]:
 
 async def test_a_request_is_answered(serving: Serving) -> None:
     answer = await asyncio.to_thread(ask, serving.path, {"op": "status"}, timeout_s=5)
-    assert answer["you_said"] == {"op": "status"}
+    # Who asked is told by the system, where it tells that.
+    assert answer["you_said"] == {"op": "status", "caller_pid": os.getpid() if sys.platform == "linux" else None}
+
+
+async def test_nobody_says_who_else_they_are(serving: Serving) -> None:
+    answer = await asyncio.to_thread(ask, serving.path, {"op": "status", "caller_pid": 1}, timeout_s=5)
+    assert answer["you_said"]["caller_pid"] != 1
 
 
 async def test_a_refusal_is_an_error_with_its_hint(serving: Serving) -> None:

@@ -172,7 +172,7 @@ def _actions() -> set[str]:
     for path in (CHECKOUT / "relayfleet").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and re.search(
-                r"(?:^|[._])log\.(debug|info|warning|error)$", ast.unparse(node.func)
+                r"(?:^|[._])log\.(debug|info|info_each|warning|error)$", ast.unparse(node.func)
             ):
                 found.add(re.sub(r"^f?'|'$", "", ast.unparse(node.args[0])))
     return found

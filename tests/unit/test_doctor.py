@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,15 @@ import pytest
 from relayfleet.config.load import load_gate
 from relayfleet.errors import FleetError
 from relayfleet.fleet.doctor import diagnose
+from relayfleet.fleet.doctor_processes import Spawned, check_processes
 from relayfleet.fleet.doctor_router import RouterMemory
 from relayfleet.fleet.finding import Finding
 from relayfleet.model.claude_version import fault_of_version, is_newer_than_tested, version_in
 from relayfleet.model.fingerprint import route_fingerprint
 from relayfleet.model.layout import FleetLayout
+from relayfleet.model.names import AgentName
 from relayfleet.ports.cursor import Breaker
-from relayfleet.ports.machine import Ran
+from relayfleet.ports.machine import Ran, SessionProcess
 from relayfleet.testing import ScriptedMachine
 
 SECRET = "ghp_" + "a1B2" * 9
@@ -39,6 +42,19 @@ def machine_of(answers: Mapping[str, Ran | FleetError] | None = None, **given: A
         **given,
     }
     return ScriptedMachine(answers={**sound, **(answers or {})}, **made)
+
+
+def test_strays_are_named_and_nothing_is_done(layout: FleetLayout) -> None:
+    gone = SessionProcess(pid=7, started=1.0, agent=AgentName("coder"), command="sleep 60")
+    living = SessionProcess(pid=8, started=1.0, agent=AgentName("other"), command="node")
+    machine = machine_of(holders={layout.agent("other").runner_lock: 5})
+    spawned = Spawned(processes=[gone, living], ownership="a control group")
+    (finding,) = check_processes(layout, machine, spawned)
+    assert (finding.level, finding.subject) == ("warning", "coder")
+    assert finding.what == "its runner is gone, and processes of its session are left: 7 (sleep 60)"
+    assert "`fleet doctor --fix`" in finding.fix
+    (sound,) = check_processes(layout, machine, replace(spawned, processes=[living]))
+    assert (sound.level, sound.what) == ("ok", "no strays; what sessions spawn is kept together by a control group")
 
 
 def write(path: Path, value: object) -> None:
@@ -265,6 +281,51 @@ def test_disk(layout: FleetLayout) -> None:
     with (layout.agent("a").state / "large").open("wb") as file:
         file.truncate(3 * 1024**3)
     assert bad(layout) == [("warning", "agents/a/state", "it takes 3073 MB")]
+
+
+def test_the_tokens_of_accounts(layout: FleetLayout, tmp_path: Path) -> None:
+    def account(**token: object) -> None:
+        accounts = {"acme": {"owners": ["acme"], "token": token}, "spare": {"owners": ["zed"], "token": token}}
+        write(layout.root / "fleet.json", {"id": "0123456789ab", "github": {"accounts": accounts}})
+
+    def said(**machine: Any) -> list[tuple[str, str, str]]:
+        return [one for one in bad(layout, **machine) if one[1].startswith("account")]
+
+    account(from_env="APP_TOKEN")
+    missing = "APP_TOKEN, which is to hold its token, is not set here"
+    assert said() == [("broken", "account acme", missing), ("warning", "account spare", missing)]
+    assert said(environ={"CLAUDE_CODE_OAUTH_TOKEN": "x", "HOME": "/nowhere", "APP_TOKEN": SECRET}) == []
+    token = tmp_path / "token"
+    account(from_file=str(token))
+    assert [one[:2] for one in said()] == [("broken", "account acme"), ("warning", "account spare")]
+    assert "No such file" in said()[0][2]
+    token.write_text("")
+    assert "is empty" in said()[0][2]
+    token.write_text(SECRET)
+    token.chmod(0o644)
+    assert [one[0] for one in said()] == ["warning", "warning"]
+    assert "others may read" in said()[0][2]
+    token.chmod(0o600)
+    assert said() == []
+    account(from_command=["mint", "acme"])
+    assert said()[0] == ("broken", "account acme", "'mint', which is to give its token, is not found")
+    assert said(programs=("claude", "gh", "mint")) == []
+    assert not any(SECRET in " ".join(one) for one in said())
+
+
+def test_the_login_on_a_host_that_is_watched(layout: FleetLayout) -> None:
+    watches = [{"name": name, "kind": "issues", "repo": f"ghe.corp/acme/{name}"} for name in ("w", "x")]
+    write(layout.root / "routes.json", {"watches": watches, "routes": [{"match": {"watch": "w"}, "to": ["a"]}]})
+
+    def said(code: int) -> list[tuple[str, str, str]]:
+        there = Ran(code=code, stdout="", stderr="")
+        found = bad(layout, answers={"gh auth status --hostname ghe.corp": there})
+        return [one for one in found if "ghe.corp" in one[1]]
+
+    assert said(0) == []
+    assert said(1) == [
+        ("broken", "gh login on ghe.corp", "gh is not logged in there, or the host cannot be reached"),
+    ]
 
 
 def said_of_router(layout: FleetLayout, memory: RouterMemory | None) -> list[tuple[str, str, str]]:

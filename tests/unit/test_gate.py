@@ -134,8 +134,45 @@ def test_what_happened_besides_notes_is_delivered_without_the_strangers_notes() 
 
 def test_an_item_that_was_vouched_for() -> None:
     found = verdict(event("eve", "NONE", names=("assigned",), vouchers=("may",)), route("a"), route("b", trust="owner"))
-    assert found.recipients == (Recipient(agent="a", routes=(0,), item="vouched"),)
+    assert found.recipients == (Recipient(agent="a", routes=(0,), item="vouched", vouchers=("may",)),)
     assert [(one.agent, one.item) for one in found.held] == [("b", True)]
+
+
+def test_only_those_vouch_whose_word_counts_on_the_routes_that_lead_there() -> None:
+    one = event("eve", "NONE", names=("assigned",), vouchers=("ci[bot]", "may", "ghost", "bob", "dep[bot]"))
+    anybody, named = route("a"), route("a", trust=("bob",))
+    with_bot = route("b", bots=("dep[bot]",))
+    found = verdict(one, anybody, named, with_bot, route("c", trust=("bob",)))
+    assert [(one.agent, one.vouchers) for one in found.recipients] == [
+        ("a", ("may", "bob")),
+        ("b", ("may", "bob", "dep[bot]")),
+        ("c", ("bob",)),
+    ]
+    assert verdict(one, anybody, route("a", trust="anyone")).recipients[0].vouchers == ()
+
+
+def test_who_was_told_of_an_item_learns_that_it_left_and_nothing_else() -> None:
+    left = event("eve", "NONE", names=("left",))
+    index = index_of(Gate(routes=(route("a", "b"), route("c", trust=("eve",)))))
+    found = judge(index, left, told=frozenset({"a"}))
+    assert [(one.agent, one.routes, one.item) for one in found.recipients] == [
+        ("a", (0,), "withheld"),
+        ("c", (1,), "full"),
+    ]
+    assert [(one.agent, one.item) for one in found.held] == [("a", True), ("b", True)]
+    assert judge(index, event("eve", "NONE", names=("updated",)), told=frozenset({"a"})).recipients == (
+        Recipient(agent="c", routes=(1,), item="full"),
+    )
+
+
+def test_a_route_that_is_cut_off_lets_nothing_through() -> None:
+    members, anyone = route("a", "b"), route("a", trust="anyone")
+    index = index_of(Gate(routes=(members, anyone)))
+    one = event(names=("commented",), notes=(EVE, MAY))
+    assert judge(index, one, cut=frozenset({1})).recipients == judge(index_of(Gate(routes=(members,))), one).recipients
+    assert judge(index, one, cut=frozenset({0})).recipients == (
+        Recipient(agent="a", routes=(1,), item="full", notes=("eve-1", "may-1")),
+    )
 
 
 def test_vouching_is_for_the_item_and_not_for_what_strangers_say_below_it() -> None:

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relayfleet.model.agent import AgentSpec, Claude, Credential, Delivery, Endpoint, Runtime
+from relayfleet.model.agent import AgentSpec, Claude, Credential, Endpoint, InboxPolicy, Runtime
 from relayfleet.model.names import AgentName
+from relayfleet.model.notice import Notify
+from relayfleet.model.permission import Permissions, Rule
 from relayfleet.wire.launch import decode_launch, encode_launch
 from relayfleet.wire.shim import decode_answer, encode_message, encode_offer
 
@@ -29,7 +31,16 @@ FULL = AgentSpec(
         mcp_servers={"own": {"command": "x", "args": ["1"]}},
     ),
     runtime=Runtime(backend="ssh", host="vm", inbox_transport="ssh"),
-    delivery=Delivery(seen_timeout_s=1.5, max_attempts=2),
+    inbox=InboxPolicy(seen_timeout_s=1.5, max_attempts=2),
+    permissions=Permissions(
+        timeout_s=60.0,
+        on_timeout="allow",
+        rules=(
+            Rule(tool="Bash", pattern="git *", do="allow"),
+            Rule(tool="Bash", pattern="a; b", do="deny", exact=True),
+        ),
+    ),
+    notify=Notify(command=("mail", "-s", "x"), timeout_s=5.0),
     env={"A": "b"},
     credentials={
         "gh": Credential(from_command=("gh", "auth", "token"), as_env="GH_TOKEN"),
@@ -42,6 +53,13 @@ FULL = AgentSpec(
 @pytest.mark.parametrize("spec", [FULL, AgentSpec(name=AgentName("x"), role="base", fleet="f", fleet_id="0", port=1)])
 def test_a_launch_file_comes_back_as_it_was(spec: AgentSpec) -> None:
     assert decode_launch(encode_launch(spec)) == spec
+
+
+def test_one_of_before_there_were_permissions_is_read() -> None:
+    record = json.loads(encode_launch(FULL))
+    del record["agent"]["permissions"], record["agent"]["notify"]
+    read = decode_launch(json.dumps(record).encode())
+    assert (read.permissions, read.notify) == (Permissions(), None)
 
 
 @pytest.mark.parametrize("version", [0, 2, "1", None])

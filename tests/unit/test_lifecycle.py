@@ -13,6 +13,7 @@ from relayfleet.fleet import lifecycle as lifecycle_module
 from relayfleet.fleet.lifecycle import Lifecycle
 from relayfleet.fleet.plan import fault_of_spec, plan_start, plan_stop
 from relayfleet.model.agent import AgentSpec, Claude, Endpoint, Runtime
+from relayfleet.model.fleet import Limits
 from relayfleet.model.layout import FleetLayout
 from relayfleet.model.names import AgentName
 from relayfleet.model.receipt import ENTRY_STATES
@@ -58,13 +59,14 @@ class World(MemoryBackend):
         return handle
 
 
-def lifecycle(observer: MemoryObserver, backend: MemoryBackend, files: MemoryAgentFiles) -> Lifecycle:
+def lifecycle(observer: MemoryObserver, backend: MemoryBackend, files: MemoryAgentFiles, **given: Any) -> Lifecycle:
     return Lifecycle(
         FleetLayout(Path("/fleet")),
         observer=observer,
         backend=backend,
         files=files,
         argv_of=lambda name: ["run", "agent", name],
+        **given,
     )
 
 
@@ -158,3 +160,86 @@ def test_the_plans() -> None:
     observed = [status("a", "stopped"), status("b", "idle", pid=1), status("c", "failed"), status("d", "failed", pid=2)]
     assert [step.act for step in plan_start(observed)] == ["launch", "keep", "launch", "stop_then_launch"]
     assert [step.act for step in plan_stop(observed)] == ["keep", "stop", "keep", "stop"]
+
+
+def test_what_finds_no_room_is_wanted_and_queued() -> None:
+    observer, files = MemoryObserver(*(status(name, "stopped") for name in "abc")), MemoryAgentFiles()
+    keeper = lifecycle(observer, World(observer), files, limits=Limits(max_agents=1))
+    first, second, third = keeper.start([spec(name) for name in "abc"], wait=True)
+    assert (first.state, second.state, third.state) == ("idle", "queued", "queued")
+    assert second.detail == "it is the next; 1 agents run, and limits.max_agents is 1"
+    assert third.detail.startswith("1 wait before it")
+    assert files.wanted == dict.fromkeys("abc", "running")
+    assert files.queued == {"a": "", "b": second.detail, "c": third.detail}
+
+
+def test_memory_is_looked_at_when_a_bound_is_set() -> None:
+    observer, files = MemoryObserver(status("a", "stopped")), MemoryAgentFiles()
+    keeper = lifecycle(observer, World(observer), files, limits=Limits(min_free_mb=500), free_mb=lambda: 700)
+    (outcome,) = keeper.start([spec("a")], wait=True)
+    assert outcome.state == "queued"
+    keeper = lifecycle(observer, World(observer), files, limits=Limits(min_free_mb=500), free_mb=lambda: 900)
+    (outcome,) = keeper.start([spec("a")], wait=True)
+    assert outcome.state == "idle"
+
+
+class Supervised:
+    """A supervisor that does what is wanted when it is called for the second time."""
+
+    def __init__(self, observer: MemoryObserver, files: MemoryAgentFiles, **becomes: AgentState) -> None:
+        self.observer, self.files, self.becomes = observer, files, becomes
+        self.calls = 0
+
+    def __call__(self) -> bool:
+        self.calls += 1
+        for name, wanted in self.files.wanted.items():
+            if wanted == "running":
+                state = self.becomes[name]
+                pid = 7 if state == "idle" else None
+                self.observer.statuses[name] = status(name, state, pid=pid, detail="why")
+        return True
+
+
+def test_a_supervisor_that_answers_launches_what_is_wanted() -> None:
+    observer, files = MemoryObserver(status("a", "stopped"), status("b", "stopped")), MemoryAgentFiles()
+    backend = World(observer)
+    supervisor = Supervised(observer, files, a="idle", b="failed")
+    a, b = lifecycle(observer, backend, files, call=supervisor).start([spec("a"), spec("b")], wait=True)
+    assert (a.state, a.error, b.state, b.error) == ("idle", "", "failed", "why")
+    assert backend.launched == {}
+    assert (files.wanted, files.launches) == ({"a": "running", "b": "running"}, {})
+
+
+def test_what_the_supervisor_has_no_room_for_is_told_of_and_not_waited_for_on_request() -> None:
+    observer, files = MemoryObserver(status("a", "stopped")), MemoryAgentFiles()
+    supervisor = Supervised(observer, files, a="queued")
+    (outcome,) = lifecycle(observer, World(observer), files, call=supervisor).start([spec("a")], wait=False)
+    assert (outcome.state, outcome.detail, outcome.error) == ("queued", "why", "")
+
+    def make_room(waiting: Sequence[AgentStatus]) -> None:
+        assert [agent.name for agent in waiting] == ["a"]
+        observer.statuses["a"] = status("a", "idle", pid=7)
+
+    keeper = lifecycle(observer, World(observer), files, call=supervisor)
+    (outcome,) = keeper.start([spec("a")], wait=True, on_queue=make_room)
+    assert outcome.state == "idle"
+
+
+def test_a_supervisor_that_goes_away_meanwhile_is_done_without() -> None:
+    observer, files = MemoryObserver(status("a", "stopped")), MemoryAgentFiles()
+    world, answers = World(observer), iter([True, False])
+    (outcome,) = lifecycle(observer, world, files, call=lambda: next(answers)).start([spec("a")], wait=True)
+    assert (outcome.state, len(world.launched)) == ("idle", 1)
+
+
+def test_to_rest_leaves_what_is_wanted_as_it_is() -> None:
+    observer, files = MemoryObserver(status("one", "idle", pid=7), status("two", "stopped")), MemoryAgentFiles()
+    outcomes = lifecycle(observer, MemoryBackend(), files).rest(["one", "two"], killed=[])
+    assert [(o.name, o.changed, o.state) for o in outcomes] == [("one", True, "stopped"), ("two", False, "stopped")]
+    assert files.wanted == {}
+
+
+def test_what_a_killed_runner_left_is_ended_with_it() -> None:
+    observer, backend = MemoryObserver(replace(status("one", "failed"), session_id="s1")), MemoryBackend()
+    lifecycle(observer, backend, MemoryAgentFiles()).stop(["one"])
+    assert backend.swept == ["s1"]

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from relayfleet.ports.tool import Tool
-from relayfleet.runner.mcp import PROTOCOLS, ToolCall, answer, channel_notification, tool_answer
+from relayfleet.runner.mcp import (
+    PROTOCOLS,
+    PermissionRelay,
+    ToolCall,
+    answer,
+    channel_notification,
+    permission_notification,
+    permission_relay,
+    tool_answer,
+)
 
 SCHEMA = {"type": "object", "properties": {}, "required": []}
 TOOLS = (Tool(name="greet", description="Greets.", input_schema=SCHEMA),)
@@ -25,7 +34,23 @@ def ask(method: str, params: Any = None, request_id: object = 1) -> Any:
 def test_the_protocol_is_the_clients_if_it_is_known(asked: str | None, given: str) -> None:
     result = ask("initialize", {"protocolVersion": asked})["result"]
     assert result["protocolVersion"] == given
-    assert result["capabilities"] == {"experimental": {"claude/channel": {}}, "tools": {}}
+    experimental = {"claude/channel": {}, "claude/channel/permission": {}}
+    assert result["capabilities"] == {"experimental": experimental, "tools": {}}
+
+
+def test_a_permission_relay_is_told_from_everything_else() -> None:
+    method = "notifications/claude/channel/permission_request"
+    params = {"request_id": "r1", "tool_name": "Bash", "description": "d", "input_preview": "p"}
+    assert permission_relay({"method": method, "params": params}) == PermissionRelay(
+        request_id="r1", tool="Bash", description="d", preview="p"
+    )
+    for odd in ({"params": params}, {"method": method}, {"method": method, "params": {"request_id": 7}}):
+        assert permission_relay(odd) is None
+    assert permission_notification("r1", "deny") == {
+        "jsonrpc": "2.0",
+        "method": "notifications/claude/channel/permission",
+        "params": {"request_id": "r1", "behavior": "deny"},
+    }
 
 
 def test_the_newer_protocol_is_not_declared() -> None:

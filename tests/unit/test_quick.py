@@ -18,6 +18,13 @@ COMMANDS = [
     "tell a,b,c -",
     "tell --json coder hi",
     "tell coder hi --json",
+    "tell --wait coder hi",
+    "tell coder hi --wait=handled --timeout 2.5 --ttl=10",
+    "inbox retry coder 1 2",
+    "inbox retry coder --all-dead --json",
+    "--root /tmp inbox drop coder 1",
+    "wait coder",
+    "wait coder --for handled 12 --timeout=3",
     "list",
     "list --json",
     "status",
@@ -31,6 +38,9 @@ COMMANDS = [
     "inbox coder --root=/tmp",
     "run agent coder --root /tmp",
     "run router",
+    "run router --if-wanted",
+    "run supervisor",
+    "status -w",
 ]
 # Faults and questions are the application's to answer.
 UNUSUAL = [
@@ -44,6 +54,10 @@ UNUSUAL = [
     "status --nonsense",
     "inbox",
     "inbox a b",
+    "inbox drop coder",
+    "wait coder --for nothing",
+    "wait coder --timeout soon",
+    "tell coder hi --wait=never",
     "inbox a --limit",
     "inbox a --limit many",
     "inbox a --limit -1",
@@ -92,7 +106,7 @@ def test_every_verb_is_described_once_and_whole() -> None:
         assert verb.examples or verb.hidden, verb.path
         assert all(example.split("fleet ", 1)[1] for example in verb.examples)
         assert len({param.name for param in verb.params}) == len(verb.params)
-        if verb.path not in ("run agent", "run router"):
+        if verb.path not in ("run agent", "run router", "run supervisor"):
             assert not verb.hidden
 
 

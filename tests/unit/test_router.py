@@ -15,6 +15,7 @@ from relayfleet.errors import ConfigError
 from relayfleet.model.fleet import GithubAccount
 from relayfleet.model.route import Gate, Match, Route
 from relayfleet.model.watch import Watch
+from relayfleet.ports.cursor import Cursor
 from relayfleet.ports.source import Budget, Failure
 from relayfleet.router.daemon import Router
 from relayfleet.router.status import RouterStatus, WatchStatus
@@ -48,13 +49,14 @@ class Fleet:
         gate: Gate,
         *repos: str,
         accounts: Sequence[GithubAccount] = (),
-        cursor: MemoryCursor | None = None,
+        cursor: Cursor | None = None,
         start: float = 1_700_000_000.0,
     ) -> None:
         self.clock = ManualClock(start)
         self.cursor = cursor or MemoryCursor()
         self.transport = MemoryTransport()
         self.log = MemoryLog()
+        self.authorship = MemoryAuthorship()
         self.gate_file = MemoryGateFile(gate)
         self.sources: dict[str, ScriptedSource] = {}
         self.repos = repos or (WMS,)
@@ -64,7 +66,7 @@ class Fleet:
             connect=self.connect,
             cursor=self.cursor,
             transport=self.transport,
-            authorship=MemoryAuthorship(),
+            authorship=self.authorship,
             log=self.log,
             clock=self.clock,
             rng=random.Random(1),
@@ -86,9 +88,12 @@ class Fleet:
 
     def put(self, number: int, *, ago: float = 0.0, **fields: Any) -> None:
         """As it is `ago` seconds before now; what has a title was edited then."""
-        at = datetime.fromtimestamp(self.clock.now() - ago, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        at = self.at(ago=ago)
         edited_at = at if "title" in fields else ""
         self.github.put(a_report(number, updated_at=at, edited_at=edited_at, **fields))
+
+    def at(self, *, ago: float = 0.0) -> str:
+        return datetime.fromtimestamp(self.clock.now() - ago, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def got(self, agent: str = "coder") -> list[str]:
         return [f"{one.metadata['number']} {one.metadata['event']}" for one in self.transport.entries.get(agent, [])]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from relayfleet.errors import FleetError, StorageFailed
 from relayfleet.model.entry import Entry
@@ -72,7 +73,7 @@ def test_everything_survives_being_opened_again(path: Path) -> None:
     assert again.progress(FEED) == {"issues": PROGRESS}
     assert again.watches() == {"w": "f"}
     known = again.snapshots(["I_1", "I_2", "I_3"])
-    assert known["I_1"] == replace(snapshot(1), title=known["I_1"].title)
+    assert known["I_1"] == structs.replace(snapshot(1), title=known["I_1"].title)
     assert set(known) == {"I_1", "I_2"}
     [one] = again.owed(now=10.0)
     assert (one.agent, one.entry.id, one.entry.body) == ("coder", "e1", "🦀?")
@@ -105,7 +106,7 @@ def test_what_was_just_recorded_is_what_the_disk_has(path: Path) -> None:
     """What is kept in memory between two calls never differs from what another process reads."""
     cursor = SqliteCursor(path)
     for turn in range(3):
-        snapshots = tuple(replace(snapshot(number), title=f"turn {turn}") for number in (1, 2, 3))
+        snapshots = tuple(structs.replace(snapshot(number), title=f"turn {turn}") for number in (1, 2, 3))
         waiting = replace(owed("a", f"w{turn}"), not_before=50.0)
         batch = Batch(
             feeds=[FeedChange(feed=FEED, progress={"issues": PROGRESS}, snapshots=snapshots)],

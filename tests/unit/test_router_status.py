@@ -80,6 +80,8 @@ def answer(*watches: WatchStatus, **more: Any) -> dict[str, Any]:
         "owed": 1,
         "delivered": 7,
         "held": 2,
+        "held_items": (),
+        "budgets": (),
         "gate": GateStatus(watches=len(watches), routes=3, since=NOW - 100, faults=()),
         "accounts": (account(),),
         "breakers": (),

@@ -11,18 +11,23 @@ from typing import Any
 import pytest
 
 from relayfleet.errors import FleetError
-from relayfleet.model.agent import AgentSpec, Claude, Delivery
+from relayfleet.model.agent import AgentSpec, Claude, InboxPolicy
+from relayfleet.model.conversation import Conversation
 from relayfleet.model.entry import Entry
 from relayfleet.model.names import AgentName, EntryId, SessionId
-from relayfleet.model.turn import id_in_frame
-from relayfleet.ports.session import Sighting
+from relayfleet.model.turn import ids_in_frames
+from relayfleet.ports.session import Sighting, Wiring
 from relayfleet.runner.daemon import Runner
 from relayfleet.runner.shim_link import ShimLink
 from relayfleet.testing import (
     ManualClock,
     MemoryInbox,
+    MemoryLastWords,
     MemoryLog,
+    MemoryNotifier,
     MemoryReceipts,
+    MemoryRememberedRules,
+    MemoryRulings,
     MemorySessionFile,
     MemoryTerminal,
     MemoryTerminals,
@@ -39,8 +44,8 @@ class Link(ShimLink):
 
     offers: list[tuple[str, str]]
 
-    def offer(self, entry_id: str, content: str, uuid: str) -> None:
-        self.offers.append(("socket", content))
+    def offer(self, entry_id: str, content: str, uuid: str, *, steer: bool = False) -> None:
+        self.offers.append(("steer" if steer else "socket", content))
 
     def notify(self, content: str, meta: Any) -> None:
         self.offers.append(("channel", content))
@@ -85,6 +90,7 @@ class World:
         self.harness, self.tree = Harness(folder), MemoryTree(children=2)
         self.session_file = MemorySessionFile()
         self.log, self.bodies, self.screen, self.writings = MemoryLog(), Bodies(), Screen(), MemoryWritings()
+        self.words, self.notifier = MemoryLastWords(), MemoryNotifier()
         self.plays: Callable[[MemoryTerminal], None] = lambda terminal: self.says("idle")
         self.terminals = MemoryTerminals({"session": self._play})
         self.upkeep = MemoryUpkeep(self.inbox, self.receipts, keep=1)
@@ -97,12 +103,17 @@ class World:
             receipts=self.receipts,
             upkeep=self.upkeep,
             harness=self.harness,
+            wiring=Wiring(hook_url="http://x", hook_token="t", shim_socket=folder / "s", shim_token="t"),
             terminals=self.terminals,
             tree=self.tree,
             session_file=self.session_file,
             bodies=self.bodies,
+            words=self.words,
             screen=self.screen,
             writings=self.writings,
+            rulings=MemoryRulings(),
+            remembered=MemoryRememberedRules(),
+            notifier=self.notifier,
             log=self.log,
             clock=self.clock.now,
         )
@@ -118,8 +129,8 @@ class World:
 
     @property
     def session_id(self) -> SessionId:
-        assert self.session_file.session_id is not None
-        return self.session_file.session_id
+        assert self.session_file.conversation is not None
+        return self.session_file.conversation.session_id
 
     @property
     def session(self) -> MemoryTerminal:
@@ -138,6 +149,7 @@ class World:
     async def take_turn(self) -> str:
         """The session takes up what it was offered last; gives the prompt's id."""
         self.prompts += 1
+        self.harness.conversations.add(self.session_id)
         prompt_id = f"p{self.prompts}"
         assert await self.hook("UserPromptSubmit", prompt_id=prompt_id, prompt=self.link.offers[-1][1]) == {}
         return prompt_id
@@ -146,7 +158,7 @@ class World:
         await self.hook("Stop", prompt_id=await self.take_turn())
 
     def offered(self) -> list[str]:
-        return [str(id_in_frame(text)) for _, text in self.link.offers]
+        return [entry for _, text in self.link.offers for entry in ids_in_frames(text)]
 
     def recorded(self, name: str) -> list[str]:
         return [receipt.state for receipt in self.receipts.receipts if receipt.id == name]
@@ -179,7 +191,7 @@ class World:
         await until(lambda: self.state() == "idle")
 
 
-_QUICK = {"delivery": Delivery(seen_timeout_s=10.0, max_attempts=3, max_turn_chars=100)}
+_QUICK = {"inbox": InboxPolicy(seen_timeout_s=10.0, max_attempts=3, max_turn_chars=100)}
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -204,9 +216,9 @@ async def test_an_entry_is_on_record_before_it_is_offered_and_ends_with_its_turn
         await world.hook("Stop", prompt_id=prompt)
         assert world.recorded("a") == ["offered", "seen", "handled"]
         assert world.offered() == ["a", "b"]
-        await world.hook("StopFailure", prompt_id=await world.take_turn(), error="overloaded")
+        await world.hook("StopFailure", prompt_id=await world.take_turn(), error="model_not_found")
         assert world.recorded("b") == ["offered", "seen", "failed"]
-        assert world.receipts.receipts[-1].detail == "the model refused: overloaded"
+        assert world.receipts.receipts[-1].detail == "the model refused: model_not_found"
     assert world.tree.children == 0
     assert world.session.over
 
@@ -346,7 +358,7 @@ async def test_a_conversation_is_begun_under_an_id_and_resumed_under_it(world: W
 
 
 async def test_an_id_that_was_saved_is_kept_and_its_strays_are_ended(world: World) -> None:
-    world.session_file.session_id = SessionId("saved")
+    world.session_file.conversation = Conversation(session_id=SessionId("saved"))
     world.tree.strays["saved"] = 3
     async with world.running():
         assert world.session.env["RELAYFLEET_SESSION"] == "saved"
@@ -420,7 +432,7 @@ async def test_what_has_ended_is_archived_and_no_longer_counted(world: World) ->
 
 
 async def test_nothing_is_archived_between_an_offer_and_its_receipt_or_while_one_is_unsaved(tmp_path: Path) -> None:
-    world = World(tmp_path, delivery=Delivery(seen_timeout_s=1000.0))
+    world = World(tmp_path, inbox=InboxPolicy(seen_timeout_s=1000.0))
     async with world.running():
         world.tell("a", "b", "c")
         await world.handle()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from relayfleet.harness.seed import mcp_config, seed_config, settings
+from relayfleet.model.permission import Rule
 
 KEY = "sk-ant-api03-" + "0123456789" * 3
 
@@ -66,19 +68,23 @@ def test_a_part_that_is_none_is_made_anew_and_the_rest_stays(tmp_path: Path, odd
     assert state["numStartups"] == 3
 
 
-def made(*, bypass: bool = False) -> dict[str, Any]:
+def made(*, bypass: bool = False, rules: Sequence[Rule] = ()) -> dict[str, Any]:
     return settings(
         hook_url="http://127.0.0.1:8750/hooks",
         hook_token="token",
         agent_dir=Path("/fleet/agents/a"),
         bodies=Path("/fleet/agents/a/state/bodies"),
         bypass=bypass,
+        rules=rules,
     )
 
 
 def test_every_hook_is_posted_with_the_token() -> None:
     hooks = made()["hooks"]
-    assert set(hooks) == {"UserPromptSubmit", "Stop", "StopFailure", "PostToolUse"}
+    assert set(hooks) == {
+        *("UserPromptSubmit", "Stop", "StopFailure", "PostToolUse"),
+        *("PermissionRequest", "Elicitation"),
+    }
     for groups in hooks.values():
         ((hook,),) = (group["hooks"] for group in groups)
         assert (hook["type"], hook["url"]) == ("http", "http://127.0.0.1:8750/hooks")
@@ -90,7 +96,29 @@ def test_of_its_tools_only_the_shell_is_listened_to() -> None:
 
 
 def test_its_own_tools_and_long_texts_need_no_permission_and_nothing_else() -> None:
-    assert made()["permissions"] == {"allow": ["mcp__relayfleet", "Read(//fleet/agents/a/state/bodies/**)"]}
+    assert made()["permissions"]["allow"] == ["mcp__relayfleet", "Read(//fleet/agents/a/state/bodies/**)"]
+
+
+def test_its_own_policy_is_not_its_to_write() -> None:
+    denied = made()["permissions"]["deny"]
+    assert denied == ["Edit(//fleet/agents/a/config.json)", "Edit(//fleet/agents/a/state/**)"]
+
+
+def test_what_it_asks_may_wait_for_a_day() -> None:
+    hooks = made()["hooks"]
+    for event in ("PermissionRequest", "Elicitation"):
+        assert [hook["timeout"] for group in hooks[event] for hook in group["hooks"]] == [86_400]
+        assert all("matcher" not in group for group in hooks[event])
+
+
+def test_rules_that_forbid_or_ask_are_told_of_every_call_of_their_tools() -> None:
+    rules = [Rule(tool="Bash", pattern="git *", do="allow"), Rule(tool="mcp__x.y__*", do="ask")]
+    rules += [Rule(tool="Bash", pattern="rm*", do="deny"), Rule(tool="Bash", do="deny")]
+    (group,) = made(rules=rules)["hooks"]["PreToolUse"]
+    assert group["matcher"] == "Bash|mcp__x\\.y__.*"
+    assert [hook["timeout"] for hook in group["hooks"]] == [10]
+    (group,) = made(rules=[Rule(tool="*", pattern="secret", do="deny")])["hooks"]["PreToolUse"]
+    assert group["matcher"] == "*"
 
 
 def test_memories_above_the_agent_are_left_out_and_its_own_is_not() -> None:

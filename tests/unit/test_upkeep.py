@@ -17,16 +17,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from relayfleet.model.agent import InboxPolicy
 from relayfleet.model.entry import Entry, encode_entry
 from relayfleet.model.names import EntryId
-from relayfleet.model.receipt import ENDS, Observed, Receipt, state_of
+from relayfleet.model.receipt import ENDS, EntryState, Receipt, state_of
 from relayfleet.runner.entries import Entries
 from relayfleet.store.inbox import FileInbox, read_all_entries, read_entries
 from relayfleet.store.receipts import FileReceipts, read_all_receipts, read_receipts
 from relayfleet.store.upkeep import FileUpkeep
 
 SEGMENT_BYTES = 600
-NEXT: dict[str, list[Observed]] = {
+NEXT: dict[str, list[EntryState]] = {
     "queued": ["offered", "failed"],
     "offered": ["offered", "seen", "dead"],
     "seen": ["handled", "failed"],
@@ -86,10 +87,10 @@ class Record:
         self.start_runner()
 
     def start_runner(self) -> None:
-        self.runner_inbox, self.held = FileInbox(self.inbox), Entries()
+        self.runner_inbox, self.held = FileInbox(self.inbox), Entries(InboxPolicy())
         self.upkeep = FileUpkeep(self.inbox, self.receipts, segment_bytes=SEGMENT_BYTES)
         found = chain.from_iterable(iter(self.runner_inbox.read_new, []))
-        pending = self.held.restore(found, FileReceipts(self.receipts).read_all())
+        pending = self.held.restore(found, FileReceipts(self.receipts).read_all(), now=1.0)
         assert sorted(p.id for p in pending) == sorted(i for i in self.entries if self.state(i) not in ENDS)
 
     def state(self, entry_id: EntryId) -> str:
@@ -103,9 +104,9 @@ class Record:
 
     def read(self) -> None:
         while found := self.runner_inbox.read_new():
-            self.held.add(found)
+            self.held.add(found, now=1.0)
 
-    def observe(self, entry_id: EntryId, state: Observed) -> None:
+    def observe(self, entry_id: EntryId, state: EntryState) -> None:
         receipt = Receipt(id=entry_id, state=state, ts=len(self.history[entry_id]), via="socket")
         FileReceipts(self.receipts).append(receipt)
         self.history[entry_id].append(receipt)

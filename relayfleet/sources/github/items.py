@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from relayfleet.model.item import Item, Kind, Note, Report
@@ -53,6 +54,7 @@ from relayfleet.sources.github.query import (
     sweep,
     viewer,
 )
+from relayfleet.sources.github.stuck import Stuck
 
 # The search index is late by seconds to minutes: what it shows below the mark is compared with what is known.
 SEARCH_LAG_S = 600.0
@@ -60,6 +62,8 @@ SEARCH_LAG_S = 600.0
 MOST_LISTED = 1000
 MOST_FOUND = 1000
 MOST_NOTES = 2000
+# An old review may have been edited: so many older pages in a row are read in which nothing is new.
+MOST_QUIET_PAGES = 4
 MOST_AT_ONCE = 50
 # Of questions whose answers are long, fewer go together.
 LONG_AT_ONCE = 10
@@ -99,6 +103,7 @@ class _Reading:
     """A look while it is under way. `open` counts the questions that are not answered to the end."""
 
     look: Look
+    stuck: Stuck
     probed: dict[Kind, _Probed] = field(default_factory=dict)
     listed: dict[str, dict[str, Item]] = field(default_factory=dict)
     found: dict[str, Found] = field(default_factory=dict)
@@ -108,6 +113,7 @@ class _Reading:
     reports: dict[str, Report] = field(default_factory=dict)
     swept: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
+    unshown: set[str] = field(default_factory=set)
     named: str = ""
     open: int = 0
     failure: Failure | None = None
@@ -122,11 +128,29 @@ class _Reading:
     def heard_of(self, report: Report) -> str:
         """The time from which on the item's notes may be new."""
         snapshot = self.known.get(report.item.node_id)
-        if snapshot is not None:
-            return snapshot.heard
-        kind = report.item.kind
+        return snapshot.heard if snapshot is not None else self.since(report.item.node_id, report.item.kind)
+
+    def since(self, node_id: str, kind: Kind) -> str:
+        """The time up to which an item was read before."""
         progress = self.look.progress.get(kind)
-        return progress.mark if progress else _mark(self.probed[kind], None)
+        if progress is None:
+            return _mark(self.probed[kind], None)
+        return progress.unshown.get(node_id, progress.mark)
+
+    def is_unshown(self, node_id: str) -> bool:
+        return any(node_id in progress.unshown for progress in self.look.progress.values())
+
+    def rests(self, node_id: str) -> bool:
+        """Whether an item is read around at this look."""
+        return self.is_unshown(node_id) and self.stuck.rests(node_id)
+
+    def fail_to_show(self, node_id: str, failure: Failure) -> None:
+        """GitHub failed at a single item."""
+        if self.stuck.fails(node_id) or self.is_unshown(node_id):
+            self.unshown.add(node_id)
+            self.reports.pop(node_id, None)
+        else:
+            self.failure = failure
 
 
 @dataclass(slots=True)
@@ -149,14 +173,15 @@ class _Task:
 class ItemReader:
     """Never has two queries in flight. Remembers the login of the token and how many aliases GitHub can take."""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, now: Callable[[], float]) -> None:
         self._caller = caller
         self._at_once = MOST_AT_ONCE
+        self._stuck = Stuck(now)
         self.viewer = ""
 
     async def look(self, looks: Sequence[Look]) -> ItemsRead:
         """Never raises for what goes wrong outside."""
-        readings = [_Reading(look) for look in looks]
+        readings = [_Reading(look, self._stuck) for look in looks]
         watch_failures: dict[str, Failure] = {}
         tasks: list[_Task] = []
         if not self.viewer and any(look.needs_viewer for look in looks):
@@ -189,7 +214,7 @@ class ItemReader:
             reading.read.update(reading.wanted)
         size = min(DETAILS_AT_ONCE, max(1, self._at_once // 2))
         more: list[_Task] = []
-        tasks = [_details_task(chunk, self._caller.host, more) for chunk in _chunks(wanted, size)]
+        tasks = [_details_task(chunk, self._caller.host, more) for chunk in self._cut_up(wanted, size)]
         return await self._ask_with(tasks, more, ended_by=ended_by)
 
     async def _sweep(self, readings: Sequence[_Reading], *, ended_by: Failure | None) -> Failure | None:
@@ -198,9 +223,16 @@ class ItemReader:
         lost = [(reading, one) for reading in readings for one in _lost(reading)]
         size = min(SWEEP_AT_ONCE, self._at_once)
         more: list[_Task] = []
-        tasks = [_sweep_task(chunk, more, checks=True) for chunk in _chunks(asked, size)]
-        tasks += [_sweep_task(chunk, more, checks=False) for chunk in _chunks(lost, 2 * size)]
+        tasks = [_sweep_task(chunk, more, checks=True) for chunk in self._cut_up(asked, size)]
+        tasks += [_sweep_task(chunk, more, checks=False) for chunk in self._cut_up(lost, 2 * size)]
         return await self._ask_with(tasks, more, ended_by=ended_by)
+
+    def _cut_up(self, wanted: Sequence[tuple[_Reading, str]], size: int) -> list[Sequence[tuple[_Reading, str]]]:
+        """Suspects come last, since they may end the round."""
+        lots: dict[int, list[tuple[_Reading, str]]] = {}
+        for reading, node_id in wanted:
+            lots.setdefault(self._stuck.suspected(node_id), []).append((reading, node_id))
+        return [chunk for most, lot in sorted(lots.items()) for chunk in _chunks(lot, min(most or size, size))]
 
     async def _ask_with(self, tasks: Sequence[_Task], more: list[_Task], *, ended_by: Failure | None) -> Failure | None:
         """As `_ask_all`, and then what the answers add to `more`."""
@@ -216,6 +248,7 @@ class ItemReader:
         for task in waiting:
             for reading in task.readings:
                 reading.open += 1
+        excused = False
         while waiting and ended_by is None:
             batch, waiting = self._cut(waiting)
             feeds = dict.fromkeys(reading.look.feed.key for task in batch for reading in task.readings)
@@ -223,7 +256,16 @@ class ItemReader:
             if isinstance(replies, Failure):
                 if replies.status in (502, 504):
                     self._at_once = max(1, self._at_once // 2)
-                return replies
+                node_ids = [node_id for task in batch for node_id in task.node_ids]
+                if replies.status in (502, 504) and len(node_ids) > 1:
+                    self._stuck.suspect(node_ids)
+                if excused or replies.kind != "server" or not _is_of_one(batch):
+                    return replies
+                # It may be this item that GitHub fails at, and nothing else.
+                excused = True
+                batch[0].fail(replies)
+                batch[0].readings[0].open -= 1
+                continue
             self._at_once = min(MOST_AT_ONCE, self._at_once + 1)
             errors = errors_by_alias(replies.errors)
             for task, alias, data in zip(batch, replies.aliases, replies.data, strict=True):
@@ -240,13 +282,18 @@ class ItemReader:
     def _cut(self, waiting: list[_Task]) -> tuple[list[_Task], list[_Task]]:
         """The next batch: the first question, and those behind it that may go together with it."""
         first = waiting[0]
-        most = min(self._at_once, first.together)
+        most = 1 if self._is_suspect(first) else min(self._at_once, first.together)
         batch: list[_Task] = []
         for task in waiting:
             if (task.together, task.purpose) != (first.together, first.purpose) or len(batch) == most:
                 break
+            if batch and self._is_suspect(task):
+                break
             batch.append(task)
         return batch, waiting[len(batch) :]
+
+    def _is_suspect(self, task: _Task) -> bool:
+        return any(self._stuck.suspected(node_id) for node_id in task.node_ids)
 
 
 def _take(task: _Task, data: Any, errors: Sequence[Mapping[str, Any]], date: float) -> Question | None:
@@ -361,8 +408,12 @@ def _search_task(reading: _Reading, wanted: Search, failures: dict[str, Failure]
     return _Task(ask(None), "search", (reading,), take=take, fail=fail, together=LONG_AT_ONCE)
 
 
+def _is_of_one(batch: Sequence[_Task]) -> bool:
+    return len(batch) == 1 and len(batch[0].node_ids) == 1
+
+
 def _asked(reading: _Reading) -> list[str]:
-    asked = [one for one in dict.fromkeys(reading.look.sweep) if one not in reading.swept]
+    asked = [one for one in dict.fromkeys(reading.look.sweep) if one not in reading.swept and not reading.rests(one)]
     reading.swept.update(asked)
     return asked
 
@@ -370,6 +421,7 @@ def _asked(reading: _Reading) -> list[str]:
 def _lost(reading: _Reading) -> list[str]:
     missing = [kind for kind in reading.probed if _has_fewer(reading, kind)]
     lost = [one for kind in missing for one in reading.look.members(kind) if one not in reading.swept]
+    lost = [one for one in lost if not reading.rests(one)]
     reading.swept.update(lost)
     return lost
 
@@ -379,18 +431,19 @@ def _has_fewer(reading: _Reading, kind: Kind) -> bool:
     probed, progress = reading.probed[kind], reading.look.progress.get(kind)
     if progress is None or not progress.settled_at:
         return False
-    new = {one.node_id for one in probed.stubs.values() if one.created_at >= progress.settled_at}.difference(
-        progress.recent
-    )
-    came = {key for key, one in reading.reports.items() if one.item.kind == kind and _came(reading, one, progress)}
-    return probed.total < progress.count + len(new | came)
+    return probed.total < progress.count + len(_added(reading, kind, progress.settled_at).difference(progress.recent))
 
 
-def _came(reading: _Reading, report: Report, progress: Progress) -> bool:
-    named, known = reading.named.casefold(), reading.known.get(report.item.node_id)
-    if report.item.repo.casefold() != named or (known is not None and known.repo.casefold() == named):
-        return False
-    return any(act.kind == "transferred" and act.at > progress.mark for act in report.acts)
+def _added(reading: _Reading, kind: Kind, since: str) -> set[str]:
+    """The items that were made since then, or came from another repository."""
+    made = {one.node_id for one in reading.probed[kind].stubs.values() if one.created_at >= since}
+    here = [one for one in reading.reports.values() if one.item.repo.casefold() == reading.named.casefold()]
+    # What is remembered of one that came says nothing: the look at where it was may have been recorded before.
+    return made | {
+        one.item.node_id
+        for one in here
+        if one.item.kind == kind and any(act.kind == "transferred" and act.at >= since for act in one.acts)
+    }
 
 
 def _sweep_task(wanted: Sequence[tuple[_Reading, str]], more: list[_Task], *, checks: bool) -> _Task:
@@ -414,7 +467,7 @@ def _sweep_task(wanted: Sequence[tuple[_Reading, str]], more: list[_Task], *, ch
             half = len(wanted) // 2
             more.extend(_sweep_task(part, more, checks=checks) for part in (wanted[:half], wanted[half:]))
         else:
-            readings[0].failure = failure
+            readings[0].fail_to_show(wanted[0][1], failure)
 
     ids = [node_id for _, node_id in wanted]
     question = sweep(ids, checks=checks)
@@ -447,7 +500,10 @@ def _choose(reading: _Reading) -> None:
             reading.learn(list(items))
             have = one.members(list(items))
             reading.want([key for key, item in items.items() if key not in have or _is_older(reading.known, item)])
+    reading.want([one for progress in look.progress.values() for one in progress.unshown])
     reading.want([one for one in look.again if one not in reading.gone])
+    for node_id in [one for one in reading.wanted if reading.rests(one) or one in reading.unshown]:
+        del reading.wanted[node_id]
 
 
 def _is_older(known: Mapping[str, Snapshot], item: Item) -> bool:
@@ -460,8 +516,10 @@ def _details_task(wanted: Sequence[tuple[_Reading, str]], host: str, more: list[
     readings = list({id(reading): reading for reading, _ in wanted}.values())
 
     def take(data: Any, date: float) -> None:
-        for (reading, _), node in zip(wanted, data, strict=True):
-            if node:
+        for (reading, node_id), node in zip(wanted, data, strict=True):
+            if not node and reading.is_unshown(node_id):
+                reading.gone.add(node_id)
+            elif node:
                 report = decode_report(node, host=host)
                 heard = reading.heard_of(report)
                 reading.reports[report.item.node_id] = _since(report, heard)
@@ -472,7 +530,7 @@ def _details_task(wanted: Sequence[tuple[_Reading, str]], host: str, more: list[
             half = len(wanted) // 2
             more.extend(_details_task(part, host, more) for part in (wanted[:half], wanted[half:]))
         else:
-            readings[0].failure = failure
+            readings[0].fail_to_show(wanted[0][1], failure)
 
     ids = [node_id for _, node_id in wanted]
     return _Task(details(ids), "details", readings, take=take, fail=fail, together=DETAILS_TOGETHER, node_ids=ids)
@@ -509,19 +567,24 @@ def _comments_task(reading: _Reading, node_id: str, after: str, heard: str) -> _
         following = _unheard(data["comments"], heard)
         return more_comments(node_id, following) if room and following is not None else None
 
-    question = more_comments(node_id, after)
-    return _Task(question, "details", (reading,), take=take, fail=_failing(reading), together=LONG_AT_ONCE)
+    question, fail = more_comments(node_id, after), partial(reading.fail_to_show, node_id)
+    return _Task(question, "details", (reading,), take=take, fail=fail, together=LONG_AT_ONCE)
 
 
 def _reviews_task(reading: _Reading, node_id: str, before: str, heard: str, more: list[_Task]) -> _Task:
-    def take(data: Any, date: float) -> Question | None:
-        info = data["reviews"]["pageInfo"]
-        room = _add_notes(reading, node_id, decode_reviews(data["reviews"]), heard)
-        more.extend(_lines_tasks(reading, node_id, data["reviews"], heard))
-        return more_reviews(node_id, info["startCursor"]) if room and info["hasPreviousPage"] else None
+    quiet = 0
 
-    question = more_reviews(node_id, before)
-    return _Task(question, "details", (reading,), take=take, fail=_failing(reading), together=HEAVY_AT_ONCE)
+    def take(data: Any, date: float) -> Question | None:
+        nonlocal quiet
+        info, notes = data["reviews"]["pageInfo"], decode_reviews(data["reviews"])
+        room = _add_notes(reading, node_id, notes, heard)
+        more.extend(_lines_tasks(reading, node_id, data["reviews"], heard))
+        quiet = 0 if any(note.updated_at >= heard for note in notes) else quiet + 1
+        on = room and quiet < MOST_QUIET_PAGES and info["hasPreviousPage"]
+        return more_reviews(node_id, info["startCursor"]) if on else None
+
+    question, fail = more_reviews(node_id, before), partial(reading.fail_to_show, node_id)
+    return _Task(question, "details", (reading,), take=take, fail=fail, together=HEAVY_AT_ONCE)
 
 
 def _lines_tasks(reading: _Reading, node_id: str, reviews: Mapping[str, Any], heard: str) -> list[_Task]:
@@ -540,13 +603,15 @@ def _lines_task(reading: _Reading, node_id: str, review_id: str, after: str, hea
         room = _add_notes(reading, node_id, notes, heard)
         return more_review_comments(review_id, info["endCursor"]) if room and info["hasNextPage"] else None
 
-    question = more_review_comments(review_id, after)
-    return _Task(question, "details", (reading,), take=take, fail=_failing(reading), together=LONG_AT_ONCE)
+    question, fail = more_review_comments(review_id, after), partial(reading.fail_to_show, node_id)
+    return _Task(question, "details", (reading,), take=take, fail=fail, together=LONG_AT_ONCE)
 
 
 def _add_notes(reading: _Reading, node_id: str, notes: Sequence[Note], heard: str) -> bool:
     """Whether there is room for more."""
-    report = reading.reports[node_id]
+    report = reading.reports.get(node_id)
+    if report is None:
+        return False
     merged = {(note.kind, note.node_id): note for note in (*notes, *report.notes) if note.updated_at >= heard}
     ordered = tuple(sorted(merged.values(), key=lambda note: (note.updated_at, note.created_at)))
     reading.reports[node_id] = replace(report, notes=ordered)
@@ -555,14 +620,18 @@ def _add_notes(reading: _Reading, node_id: str, notes: Sequence[Note], heard: st
 
 def _conclude(reading: _Reading) -> Sight:
     look = reading.look
+    for node_id in (*reading.reports, *reading.gone):
+        reading.stuck.shown(node_id)
     progress = dict(look.progress)
     for kind, probed in reading.probed.items():
-        settled = settled_at(probed.date)
+        settled, before = settled_at(probed.date), look.progress.get(kind)
         progress[kind] = Progress(
-            mark=_mark(probed, look.progress.get(kind)),
+            mark=_mark(probed, before),
             settled_at=settled,
+            began=before.began if before else settled,
             count=probed.total,
-            recent=tuple(stub.node_id for stub in probed.stubs.values() if stub.created_at >= settled),
+            recent=tuple(sorted(_added(reading, kind, settled))),
+            unshown=_unshown(reading, kind),
         )
     return Sight(
         feed=look.feed,
@@ -573,6 +642,22 @@ def _conclude(reading: _Reading) -> Sight:
         listed={watch: tuple(items.values()) for watch, items in reading.listed.items()},
         found=reading.found,
     )
+
+
+def _unshown(reading: _Reading, kind: Kind) -> Mapping[str, str]:
+    """What was read around at this look or before, and was not shown since."""
+    progress = reading.look.progress.get(kind)
+    before = progress.unshown if progress else {}
+    kept = {key: since for key, since in before.items() if key not in reading.reports and key not in reading.gone}
+    new = [key for key in reading.unshown if key not in kept and _kind_of(reading, key) == kind]
+    return kept | {key: reading.since(key, kind) for key in new}
+
+
+def _kind_of(reading: _Reading, node_id: str) -> Kind:
+    known = reading.known.get(node_id)
+    if known is not None:
+        return known.kind
+    return next((kind for kind, probed in reading.probed.items() if node_id in probed.stubs), reading.look.kinds[0])
 
 
 def _mark(probed: _Probed, progress: Progress | None) -> str:

@@ -131,7 +131,7 @@ class RunReader:
             else:
                 followed += 1
                 failure = await self._follow(reading, f"{base}/{run_id}")
-                if failure is not None and failure.kind not in _OF_ONE:
+                if failure is not None and failure.kind != "not_found":
                     return failure
         return None
 
@@ -148,6 +148,9 @@ class RunReader:
         if answer.status == 304:
             return None
         first = page = self._take(reading, answer, listed=True)
+        if not until and not isinstance(first, Failure) and len(first) >= PER_PAGE:
+            # That the first page is unchanged says nothing of the next one.
+            del reading.etags[path]
         for number in range(2, MOST_PAGES + 1):
             # A short page is the last one.
             if isinstance(page, Failure) or len(page) < PER_PAGE or page[-1].created_at <= until:

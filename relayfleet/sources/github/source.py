@@ -41,7 +41,7 @@ class GitHubSource:
         # Each lane keeps its own account of what it spent.
         self._graphql = Caller(gh, now, host=host, timeout_s=timeout_s)
         self._rest = Caller(gh, now, host=host, timeout_s=timeout_s)
-        self._items = ItemReader(self._graphql)
+        self._items = ItemReader(self._graphql, now)
         self._runs = RunReader(self._rest)
 
     async def look(self, looks: Sequence[Look]) -> Round:

@@ -9,24 +9,27 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from math import inf
 from pathlib import Path
 from typing import Any
 
-from relayfleet.model.entry import Entry, decode_entry, encode_entry
+from relayfleet.model.entry import Entry, decode_entry
 from relayfleet.model.item import Kind
 from relayfleet.model.join import join_entries
 from relayfleet.model.names import EntryId
 from relayfleet.model.snapshot import Snapshot, is_busy, is_open_pull
 from relayfleet.model.watch import Feed, Progress
-from relayfleet.ports.cursor import Batch, Breaker, Cooldown, CursorCounts, FeedChange, Owed
+from relayfleet.ports.cursor import Batch, Breaker, Cooldown, CursorCounts, FeedChange, Held, Owed
 from relayfleet.store.router_db.database import Database
 from relayfleet.store.router_db.decisions import record_decisions
 from relayfleet.store.router_db.recent import Recent
 from relayfleet.store.router_db.records import (
+    decode_held,
     decode_progress,
     decode_snapshot,
     encode_held,
+    encode_line,
     encode_progress,
     encode_snapshot,
 )
@@ -103,6 +106,12 @@ class SqliteCursor:
             found.setdefault(feed, []).append(node_id)
         return found
 
+    def told(self, agents: Collection[str], *, kind: Kind, node_id: str) -> Set[str]:
+        # Every key of an item begins with this, and '0' follows '/'.
+        first, beyond = f"{kind}/{node_id}/", f"{kind}/{node_id}0"
+        sql = "SELECT 1 FROM deliveries WHERE agent = ? AND key >= ? AND key < ? LIMIT 1"
+        return {agent for agent in agents if self._rows(sql, (agent, first, beyond))}
+
     def cooldowns(self) -> Sequence[Cooldown]:
         rows = self._rows("SELECT route, item, until FROM cooldowns")
         return [Cooldown(route=route, item=item, until=until) for route, item, until in rows]
@@ -116,13 +125,10 @@ class SqliteCursor:
 
     def commit(self, batch: Batch, *, now: float) -> tuple[Owed, ...]:
         """Records a whole round at once; gives the deliveries that are new (an agent gets a key once)."""
-        new: list[Owed] = []
         with self._database.transaction() as db:
             for change in batch.feeds:
                 _record(db, change, now=now)
-            for owed in batch.owed:
-                if owe(db, owed, now=now):
-                    new.append(owed)
+            new = [owed for owed in batch.owed if owe(db, owed, now=now)]
             db.executemany(
                 "INSERT OR IGNORE INTO held (key, watch, record, at) VALUES (?, ?, ?, ?)",
                 [(one.key, one.watch, encode_held(one), one.at) for one in batch.held],
@@ -214,6 +220,14 @@ class SqliteCursor:
             db.execute("DELETE FROM cooldowns WHERE until < ?", (now,))
             db.execute("DELETE FROM breakers WHERE open = 0 AND since < ?", (now - KEEP_STRAYS_S,))
 
+    def newest_held(self, limit: int) -> Sequence[Held]:
+        rows = self._rows("SELECT id, key, watch, record, at FROM held ORDER BY id DESC LIMIT ?", (limit,))
+        found = []
+        for row in rows:
+            with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
+                found.append(decode_held(*row))
+        return found
+
     def counts(self) -> CursorCounts:
         with self._database.refusals():
             items = dict(self._db.execute("SELECT watch, count(*) FROM members GROUP BY watch").fetchall())
@@ -278,7 +292,7 @@ def owe(db: sqlite3.Connection, owed: Owed, *, now: float) -> bool:
             owed.agent,
             owed.key,
             entry.id,
-            b"" if earlier else encode_entry(entry),
+            b"" if earlier else encode_line(entry),
             owed.item,
             owed.priority,
             owed.not_before,
@@ -289,7 +303,7 @@ def owe(db: sqlite3.Connection, owed: Owed, *, now: float) -> bool:
     if inserted and waiting and earlier:
         db.execute(
             "UPDATE deliveries SET entry = ?, priority = max(priority, ?) WHERE id = ?",
-            (encode_entry(entry), owed.priority, waiting[0]),
+            (encode_line(entry), owed.priority, waiting[0]),
         )
     return bool(inserted)
 

@@ -12,6 +12,7 @@ from relayfleet.model.item import address_of, split_address
 from relayfleet.model.item_name import ItemName
 from relayfleet.ports.cursor import Decision
 from relayfleet.store.router_db.database import Database
+from relayfleet.store.router_db.records import encode_record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,7 @@ def record_decisions(db: sqlite3.Connection, decisions: Iterable[Decision]) -> N
     db.executemany(
         "INSERT INTO decisions (at, repo, kind, number, key, record) VALUES (?, ?, ?, ?, ?, ?)",
         [
-            (one.at, place_of(one.repo), one.kind, one.number, one.key, json.dumps({"repo": one.repo, **one.record}))
+            (one.at, place_of(one.repo), one.kind, one.number, one.key, encode_record({"repo": one.repo, **one.record}))
             for one in decisions
         ],
     )

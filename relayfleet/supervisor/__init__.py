@@ -1,0 +1,1 @@
+"""Keeps the daemons of a fleet as they are wanted."""
