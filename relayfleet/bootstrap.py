@@ -364,8 +364,8 @@ def _tell_of_death(layout: FleetLayout, agent: AgentLayout, log: Log) -> None:
 
 
 # How often an idle session is looked at where every change of its registry is told of; and where it is not, because the
-# user's inotify instances are used up by the first 120 agents or so: hooks and wake datagrams tell most of it even then.
-_WATCHED_LOOK_S, _UNWATCHED_LOOK_S = 10.0, 4.0
+# first 120 agents or so use up the user's inotify instances: hooks and wake datagrams tell most of it even then.
+_WATCHED_LOOK_S, _UNWATCHED_LOOK_S = 10.0, 8.0
 
 
 async def _run_agent(layout: FleetLayout, agent: AgentLayout, log: Log) -> None:
@@ -377,18 +377,18 @@ async def _run_agent(layout: FleetLayout, agent: AgentLayout, log: Log) -> None:
     from relayfleet.harness.screen import SessionLog
     from relayfleet.harness.terminal import terminals
     from relayfleet.plughost.host import PluginHost
-    from relayfleet.ports.session import Wiring
     from relayfleet.ports.notifier import NullNotifier
+    from relayfleet.ports.session import Wiring
     from relayfleet.runner.daemon import Runner
     from relayfleet.runner.dead_letters import ToldReceipts
     from relayfleet.runner.hooks import HookListener
     from relayfleet.runner.shim_link import ShimLink
     from relayfleet.store.approvals import FileRulings, JsonRememberedRules
     from relayfleet.store.bodies import FileBodies
-    from relayfleet.store.last_words import FileLastWords
     from relayfleet.store.file_watch import FileWatch
     from relayfleet.store.files import make_private_folder
     from relayfleet.store.inbox import FileInbox
+    from relayfleet.store.last_words import FileLastWords
     from relayfleet.store.receipts import FileReceipts
     from relayfleet.store.session import JsonSessionFile
     from relayfleet.store.sockets import make_sockets

@@ -18,7 +18,7 @@ from relayfleet.store.replies import add_reply
 from relayfleet.store.sockets import sockets_of
 from relayfleet.transports.file import FileTransport
 
-State = Literal["queued", "offered", "seen", "handled", "failed", "dead"]
+State = Literal["queued", "offered", "seen", "handled", "failed", "dead", "dropped"]
 _SHOWN = 400
 
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 _NAME = re.compile(r"relayfleet-[0-9a-f]+-[a-z0-9][a-z0-9_-]*")
 _PROC = Path("/proc")
+_EMPTY_WITHIN_S, _LOOK_AGAIN_S = 0.5, 0.01
 
 
 def group_name(fleet_id: str, agent: str) -> str:
@@ -100,10 +102,16 @@ class ControlGroup:
             (self.folder / "cgroup.kill").write_text("1")
 
     def remove(self) -> None:
-        """Removes an empty group and the empty ones below it; one with processes stays."""
-        for folder in reversed(self._folders()):
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+        """Removes an empty group and the empty ones below it; one with processes stays. What has just ended is held
+        for a moment more, which is waited for."""
+        deadline = time.monotonic() + _EMPTY_WITHIN_S
+        while (folders := self._folders()) and not self.members():
+            for folder in reversed(folders):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+            if not self.folder.exists() or time.monotonic() > deadline:
+                return
+            time.sleep(_LOOK_AGAIN_S)
 
     def _folders(self) -> list[Path]:
         return [Path(parent) for parent, _, _ in os.walk(self.folder)]

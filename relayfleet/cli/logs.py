@@ -19,7 +19,7 @@ from relayfleet.model.layout import AgentLayout
 
 _LOOK_S = 0.25
 _MOST_BYTES = 8 * 1024 * 1024
-_SESSION_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+_SESSION_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,14 +90,17 @@ def _transcript(layout: AgentLayout, session: str | None) -> Path:
         raise FleetError(doing, "it has had no conversation yet", hint=f"start it: `fleet start {layout.name}`")
     if not _SESSION_ID.fullmatch(wanted):
         raise UsageError(doing, f"{wanted!r} is no id of a conversation")
-    for folder in (layout.claude_config, Path.home() / ".claude"):
-        found = sorted(folder.glob(f"projects/*/{wanted}*.jsonl"))
-        if folder != layout.claude_config:  # the operator's own conversations lie there, too
-            found = [path for path in found if path.stem in known]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise FleetError(doing, f"several begin with {wanted!r}", hint=", ".join(path.stem for path in found[:8]))
+    # The operator's own conversations may lie in the last of these.
+    found = [
+        *layout.claude_config.glob(f"projects/*/{wanted}*.jsonl"),
+        *(layout.state / "archive" / "transcripts").glob(f"{wanted}*.jsonl"),
+        *(p for p in (Path.home() / ".claude").glob(f"projects/*/{wanted}*.jsonl") if p.stem in known),
+    ]
+    exact = [path for path in found if path.stem == wanted]
+    if len(exact or found) > 1:
+        raise FleetError(doing, f"several begin with {wanted!r}", hint=", ".join(sorted(path.stem for path in found)))
+    for path in exact or found:
+        return path
     hint = f"known conversations: {', '.join(known)}" if known else ""
     raise FleetError(doing, f"conversation {wanted!r} has no transcript", hint=hint)
 

@@ -61,7 +61,7 @@ def cli_reference(verbs: Sequence[Verb], groups: Mapping[str, str], shape_of: Ca
     seen: set[str] = set()
     for verb in shown:
         group = verb.path.rpartition(" ")[0]
-        if group and group not in seen:
+        if group in groups and group not in seen:
             seen.add(group)
             parts.append(f"---\n\n`fleet {group}`: {groups[group]}\n")
         parts.append(_verb(verb, shape_of(verb)))

@@ -33,8 +33,9 @@ class Seen:
 def run(ctx: Context, *, agents: tuple[str, ...], watch: bool) -> int:
     """--json: {"version": 1, "fleet", "supervisor": {"state", "pid", "down", ...}, "router": {"state", "pid",
     "cursor_age_s", ...}, "agents": [{"name", "role", "backend", "state", "pid", "session_id", "inbox": {state: count},
-    "observed_age_s", "evidence": {source: seconds}, "detail", "hint", "reason", "next_try_s", "version"}]}; with --watch
-    one object per line and change, {"version": 1, "ts", "kind": "supervisor" | "router" | "agent", ... (what stands there above)}."""
+    "observed_age_s", "evidence": {source: seconds}, "detail", "hint", "reason", "next_try_s", "version"}]};
+    with --watch one object per line and change, {"version": 1, "ts", "kind": "supervisor" | "router" | "agent", "name",
+    ... (what stands there above)}."""
     if watch:
         from relayfleet.cli.status_watch import watch as watch_status
 
@@ -59,6 +60,9 @@ def run(ctx: Context, *, agents: tuple[str, ...], watch: bool) -> int:
         say("no agents yet; create one with `fleet new-agent <name> --role <role>`")
         return 0
     table(HEADERS, [row(status) for status in seen.agents])
+    for status in seen.agents:
+        if status.inbox["dead"]:
+            say(f"dead letters: `fleet inbox {status.name}` shows them, `fleet inbox retry` or `drop` clears them")
     return 0
 
 

@@ -7,15 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from relayfleet.client.control import ask_all
 from relayfleet.config.roster import Member
-from relayfleet.model.fault import as_reason, hint_for
 from relayfleet.model.layout import AgentLayout, FleetLayout
 from relayfleet.model.receipt import ENTRY_STATES, states_of
 from relayfleet.model.status import AgentState, AgentStatus
-from relayfleet.model.supervision import Past
 from relayfleet.model.wish import Wish
 from relayfleet.store.failure import read_failure
 from relayfleet.store.inbox import read_entries
@@ -23,7 +21,9 @@ from relayfleet.store.intent import down_since, read_wish, rests
 from relayfleet.store.lock import LockHolder, holder_of, is_held
 from relayfleet.store.receipts import read_receipts
 from relayfleet.store.sockets import sockets_of
-from relayfleet.store.supervision import read_memory
+
+if TYPE_CHECKING:
+    from relayfleet.model.supervision import Past
 
 ANSWER_WITHIN_S = 2.0
 
@@ -50,10 +50,19 @@ def observe(
     keeping = _Keeping(
         down=down_since(layout.supervisor_intent),
         supervised=is_held(str(layout.supervisor_lock)),
-        memory=read_memory(layout.supervisor_memory) if None in holders.values() else {},
+        memory=_memory(layout) if None in holders.values() else {},
     )
     found = [_status(m, layout.agent(m.name), holders[m.name], answers.get(m.name), keeping) for m in members]
     return [_with_fault(status, m.fault) if m.fault else status for status, m in zip(found, members, strict=True)]
+
+
+def _memory(layout: FleetLayout) -> Mapping[str, Past]:
+    """What the supervisor wrote down. A fleet without one need not wait for what that takes to import."""
+    if not layout.supervisor_memory.exists():
+        return {}
+    from relayfleet.store.supervision import read_memory
+
+    return read_memory(layout.supervisor_memory)
 
 
 def _with_fault(status: AgentStatus, fault: str) -> AgentStatus:
@@ -124,29 +133,31 @@ def _why_down(name: str, layout: AgentLayout, wish: Wish, keeping: _Keeping) -> 
         return "stopped", "", "", None, None
     if rests(wish, keeping.down):
         return "stopped", "the fleet is down", "run `fleet up`", None, None
-    past = keeping.memory.get(name, Past())
-    past = past if past.wish == wish.since else Past()
-    if keeping.supervised and past.phase not in ("up", "down", "waiting", "held"):
-        if past.phase == "queued":
+    past = keeping.memory.get(name)
+    if past is not None and past.wish != wish.since:
+        past = None  # of an earlier wish
+    if keeping.supervised and (past is None or past.phase not in ("up", "down", "waiting", "held")):
+        if past is not None and past.phase == "queued":
             return "queued", past.detail, "", past.reason, None
-        detail = "it was launched a moment ago" if past.phase == "coming" else "the supervisor is about to start it"
-        return "starting", detail, "", past.reason, None
+        launched = past is not None and past.phase == "coming"
+        detail = "it was launched a moment ago" if launched else "the supervisor is about to start it"
+        return "starting", detail, "", past.reason if past is not None else None, None
     if wish.queued and not keeping.supervised and not _was_launched_since(layout, wish.since):
-        return (
-            "queued",
-            wish.queued,
-            "no supervisor runs; `fleet up` starts it when there is room",
-            None,
-            None,
-        )
-    failure = read_failure(layout.failure)
+        return "queued", wish.queued, "no supervisor runs: `fleet up` starts it when there is room", None, None
+    return _why_failed(name, read_failure(layout.failure), past, supervised=keeping.supervised)
+
+
+def _why_failed(name: str, failure: Mapping[str, Any], past: Past | None, *, supervised: bool) -> _Why:
+    """What it wrote when it gave up, unless the supervisor knows more."""
+    from relayfleet.model.fault import as_reason, hint_for
+
     reason = as_reason(failure.get("reason")) if failure else "killed"
     detail, hint = str(failure.get("error", "its runner is gone")), str(failure.get("hint", ""))
-    if past.reason is not None and (past.phase == "held" or keeping.supervised):
+    next_try_s = None
+    if past is not None and past.reason is not None and (past.phase == "held" or supervised):
         reason, detail = past.reason, past.detail or detail
         hint = hint if failure and reason != "storm" else ""
-    next_try_s = None
-    if keeping.supervised and past.phase in ("down", "waiting"):
+    if past is not None and supervised and past.phase in ("down", "waiting"):
         next_try_s = round(max(0.0, past.next_try_at - time.time()), 3)
     hint = hint or (hint_for(reason, name) if reason else f"see `fleet logs {name} --runner`")
     return "failed", detail, hint, reason, next_try_s

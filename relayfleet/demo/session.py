@@ -3,7 +3,8 @@
 `claude.command` names it: `["python3", "-I", "-S", "<this file>"]`. It starts the MCP servers of --mcp-config, has an
 inbox socket, keeps a registry entry and a transcript in CLAUDE_CONFIG_DIR, and posts the hooks of --settings. What a
 turn does is written in its text: `[[sleep SECONDS]]`, `[[tool NAME {"json": "arguments"}]]`, `[[exit CODE]]`, `[[print
-TIMES BASE64]]` for bytes on its terminal; anything else is answered at once. Esc on its terminal interrupts a turn, as it does in the real one.
+TIMES BASE64]]` for bytes on its terminal; anything else is answered at once. Esc on its terminal interrupts a turn, as
+it does in the real one.
 
 Formats observed of Claude Code 2.1.328. Standard library alone: many of them are started at once.
 """

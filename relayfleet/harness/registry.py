@@ -22,6 +22,7 @@ class Registry:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._listed: tuple[int, tuple[Path, ...]] = (0, ())
+        self._ours: set[Path] = set()
 
     def look(self, session_id: SessionId, pid: int) -> Sighting | None:
         found = _sighting(_entry(self._folder / f"{pid}.json"), session_id)
@@ -35,10 +36,15 @@ class Registry:
     def held_elsewhere(self, session_id: SessionId) -> int | None:
         """The live process that has the session open and does not descend from this one."""
         for path in self._list():
+            if path in self._ours:
+                continue
             entry = _entry(path)
             pid = entry.get("pid")
-            if entry.get("sessionId") == session_id and isinstance(pid, int) and _lives(pid, entry):
+            if entry.get("sessionId") != session_id or not isinstance(pid, int) or not _lives(pid, entry):
+                continue
+            if not _descends(pid):
                 return pid
+            self._ours.add(path)  # until something comes or goes: a process stays whose it is
         return None
 
     def _list(self) -> tuple[Path, ...]:
@@ -48,6 +54,7 @@ class Registry:
             return ()
         if changed != self._listed[0]:
             self._listed = (changed, tuple(self._folder.glob("*.json")))
+            self._ours.clear()
         return self._listed[1]
 
 
@@ -74,27 +81,33 @@ def _sighting(entry: dict[str, Any], session_id: SessionId) -> Sighting | None:
 
 
 def _lives(pid: int, entry: dict[str, Any]) -> bool:
-    """Whether the process of an entry is there and none of ours."""
+    """Whether the process that wrote an entry is still there."""
     if sys.platform == "linux":
         known = _stat(pid)
-        if not known or known[0] in "ZX" or str(entry.get("procStart", known[19])) != known[19]:
-            return False
-        return os.getpid() not in _ancestors(pid)
+        return bool(known) and known[0] not in "ZX" and str(entry.get("procStart", known[19])) == known[19]
     import psutil
 
     try:
-        process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and os.getpid() not in [p.pid for p in process.parents()]
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 
 
-def _ancestors(pid: int) -> list[int]:
-    found: list[int] = []
-    while pid > 1 and (known := _stat(pid)):
-        found.append(pid)
-        pid = int(known[1])
-    return found
+def _descends(pid: int) -> bool:
+    """Whether it is this process or one below it."""
+    if sys.platform != "linux":
+        import psutil
+
+        try:
+            return os.getpid() in [pid, *(parent.pid for parent in psutil.Process(pid).parents())]
+        except psutil.Error:
+            return True  # it ended just now
+    while pid > 1:
+        if pid == os.getpid():
+            return True
+        known = _stat(pid)
+        pid = int(known[1]) if known else 0
+    return False
 
 
 def _stat(pid: int) -> list[str]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -133,28 +132,28 @@ class TranscriptTail:
             return None
         if path != self.path:
             self.path, self._offset, self._rest = path, 0, b""
-        if self._take():
-            self._at = path.stat().st_mtime
+        self._take()
         tool, since = min(self._tools.values(), key=lambda one: one[1], default=("", 0.0))
         return TurnProgress(at=self._at, asked=self._asked, asked_since=self._asked_since, tool=tool, tool_since=since)
 
-    def _take(self) -> bool:
+    def _take(self) -> None:
+        """What was written since the last look was written when the file last changed: a look is never long ago."""
         assert self.path is not None
         try:
             with self.path.open("rb") as file:
                 if file.seek(0, os.SEEK_END) == self._offset:
-                    return False
+                    return
                 file.seek(self._offset)
                 grown = file.read(_READ)
+                self._at = os.fstat(file.fileno()).st_mtime
         except OSError:
-            return False
+            return
         self._offset += len(grown)
         *lines, self._rest = (self._rest + grown).split(b"\n")
         if len(self._rest) > _LINE:
             self._rest = b""
         for line in lines:
             self._judge(line)
-        return True
 
     def _judge(self, line: bytes) -> None:
         if line.startswith(b'{"type":"api-request",'):
@@ -162,7 +161,7 @@ class TranscriptTail:
             if "agentId" not in record and str(record.get("querySource")).startswith(("repl_main_thread", "sdk")):
                 self._asked += 1
                 if self._asked == 1:
-                    self._asked_since = _seconds(record)
+                    self._asked_since = self._at
         elif b'"type":"assistant"' in line or b'"type":"user"' in line:
             record = _record(line)
             if record.get("type") in ("assistant", "user") and record.get("isSidechain") is not True:
@@ -180,7 +179,7 @@ class TranscriptTail:
             self._tools.pop(call, None)
         for block in blocks:
             if block.get("type") == "tool_use":
-                self._tools[str(block.get("id"))] = (str(block.get("name")), _seconds(record))
+                self._tools[str(block.get("id"))] = (str(block.get("name")), self._at)
 
 
 def _size(path: Path) -> int:
@@ -188,10 +187,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _seconds(record: dict[str, Any]) -> float:
-    try:
-        return datetime.fromisoformat(str(record.get("timestamp")).replace("Z", "+00:00")).timestamp()
-    except ValueError:
-        return 0.0

@@ -81,8 +81,8 @@ class InboxPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """How the session runs: `interactive` in a terminal of its own, or `headless`, spoken to by messages. One that claims
-    to work and shows no sign of life for `unresponsive_s` is called unresponsive."""
+    """How the session runs: `interactive` in a terminal of its own, or `headless`, spoken to by messages. One that
+    claims to work and shows no sign of life for `unresponsive_s` is called unresponsive."""
 
     mode: SessionMode = "interactive"
     unresponsive_s: float = 600.0

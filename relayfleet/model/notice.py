@@ -1,6 +1,7 @@
 """What a command of the user's is told of: one JSON object, on its standard input. Pure.
 
-    {"version": 1, "event": "approval" | "agent_died" | "agent_unresponsive" | "dead_letter", "ts": seconds, "fleet", "agent", "detail", ...}
+    {"version": 1, "event": "approval" | "agent_died" | "agent_unresponsive" | "dead_letter",
+     "ts": seconds, "fleet", "agent", "detail", ...}
 
 `approval` has "id", "tool", "input" (as in `fleet approvals --json`, cut) and "entry"; `agent_died` has "reason" and
 "hint"; `dead_letter` has "entry". "dropped" counts notices that were left out before this one.

@@ -1,8 +1,8 @@
 """What the session asks a person: each is an item from the moment it is asked until something has answered it.
 
 An item waits for as long as the session does. Its line is the hook's connection (`ask` is cancelled when that goes
-away), the channel's relay, or, once the session has given up on its hook, only the session's own dialog. Whoever answers
-first has decided; the next is told what was decided, and by whom. The rules that decide without anybody are in
+away), the channel's relay, or, once the session has given up on its hook, only the session's own dialog. Whoever
+answers first has decided; the next is told what was decided, and by whom. The rules that decide without anybody are in
 `model/permission.py`.
 """
 

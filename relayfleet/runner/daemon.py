@@ -360,7 +360,7 @@ class Runner:
     async def _live_once(self) -> None:
         """One session process, from its start to its end."""
         self._exited.clear()
-        await self._with_room(lambda: self.harness.prepare(self.wiring))
+        await self._with_room(lambda: self.harness.prepare(self.wiring), takes_long=True)
         resume = await self._with_room(self._history.begin)
         if self._stop.is_set():
             return
@@ -447,12 +447,12 @@ class Runner:
                 fault="session_held",
             )
 
-    async def _with_room(self, act: Callable[[], T]) -> T:
-        """What `act` gives; on a full disk it is tried again until there is room. Raises what else it raises, and
-        StorageFailed when the runner is told to stop."""
+    async def _with_room(self, act: Callable[[], T], *, takes_long: bool = False) -> T:
+        """What `act` gives, in a thread when it `takes_long`; on a full disk it is tried again until there is room.
+        Raises what else it raises, and StorageFailed when the runner is told to stop."""
         while True:
             try:
-                done = await asyncio.to_thread(act)
+                done = await asyncio.to_thread(act) if takes_long else act()
             except StorageFailed as error:
                 if not lives.is_full(error.reason) or self._stop.is_set():
                     raise

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from relayfleet.model.fault import Reason
 from relayfleet.store.files import make_private_folder, write_atomic
+
+if TYPE_CHECKING:
+    from relayfleet.model.fault import Reason
 
 
 def read_failure(path: Path) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from relayfleet.ports.supervision import FleetView
 from relayfleet.supervisor import plan
 from relayfleet.supervisor.plan import Change, Decision, Failure, Sight
 
-_LOOK_S, _LOOK_COMING_S = 1.0, 0.1
+# A look costs by the number of daemons: from a hundred on they are farther apart, so that the cost stays as it is.
+_LOOK_S, _LOOK_EACH_S, _LOOK_COMING_S = 1.0, 0.01, 0.1
 _BUSY_S = 10.0  # one that is coming is looked at that often for so long
 _ANSWER_WITHIN_S = 2.0
 
@@ -90,7 +91,7 @@ class Supervisor:
     def _pause_s(self) -> float:
         now = self.clock.now()
         coming = any(past.phase == "coming" and now - past.since < _BUSY_S for past in self._memory.values())
-        return _LOOK_COMING_S if coming else _LOOK_S
+        return _LOOK_COMING_S if coming else max(_LOOK_S, _LOOK_EACH_S * len(self._memory))
 
     async def _look(self) -> None:
         now = self.clock.now()

@@ -324,3 +324,55 @@ def test_a_command_of_the_users_is_told(asking: Fleet, tmp_path: Path) -> None:
     assert notice["input"]["command"] == "touch '$(id)'"
     asking.run("approve", approval["id"])
     asking.wait_for("coder", "handled")
+
+
+ELICITS = """
+import json, sys
+def send(message): print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
+tool = {"name": "go", "description": "goes", "inputSchema": {"type": "object"}}
+form = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+for line in sys.stdin:
+    message = json.loads(line)
+    asked, method = message.get("id"), message.get("method")
+    if method == "initialize":
+        about = {"name": "form", "version": "1"}
+        result = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": about}
+        send({"id": asked, "result": result})
+    elif method == "tools/list":
+        send({"id": asked, "result": {"tools": [tool]}})
+    elif method == "tools/call":
+        call = asked
+        send({"id": 900, "method": "elicitation/create", "params": {"message": "Who?", "requestedSchema": form}})
+    elif asked == 900:
+        send({"id": call, "result": {"content": [{"type": "text", "text": "GOT " + json.dumps(message["result"])}]}})
+    elif asked is not None:
+        send({"id": asked, "error": {"code": -32601, "message": "no"}})
+"""
+
+
+def test_a_form_of_an_mcp_server_is_filled_in(asking: Fleet, model: ModelStandin, tmp_path: Path) -> None:
+    server = tmp_path / "server.py"
+    server.write_text(ELICITS)
+    servers = {"form": {"command": sys.executable, "args": [str(server)]}}
+    asking.edit("agents/coder/config.json", lambda c: c.update(claude={"mcp_servers": servers}))
+    start(asking, "[[tool mcp__form__go {}]]")
+    (approval,) = waiting(asking)
+    assert approval["tool"] == "mcp__form__go"
+    asking.run("approve", approval["id"])
+    (form,) = until(lambda: [a for a in asking.json("approvals")["approvals"] if a["tool"] == "Elicitation"])
+    assert form["input"]["message"] == "Who?"
+    assert asking.status("coder")["state"] == "waiting"
+    asking.run("approve", form["id"], "--answer", "Ann")
+    asking.wait_for("coder", "handled")
+    assert model.has_seen('{"action": "accept", "content": {"name": "Ann"}}')
+
+
+def test_the_death_of_an_agent_is_told(asking: Fleet, tmp_path: Path) -> None:
+    told = tmp_path / "told.jsonl"
+    asking.edit("fleet.json", lambda c: c.update(notify={"command": ["sh", "-c", f"cat >> {told}"]}))
+    asking.edit("agents/coder/config.json", lambda c: c.update(claude={"args": ["--no-such-flag"]}))
+    asking.run("start", "coder", code=1)
+    until(lambda: told.exists() and told.read_text().endswith("\n"))
+    notice = json.loads(told.read_text())
+    assert (notice["event"], notice["agent"], notice["reason"]) == ("agent_died", "coder", "crashed_before_ready")
+    assert "before it was ready" in notice["detail"]

@@ -100,13 +100,23 @@ def test_the_picture_is_right_for_wide_signs_at_any_size_of_the_window(coder: Fl
     window[0].until("coder | view only")
 
 
-def test_a_turn_is_interrupted_while_it_works_and_while_it_asks(coder: Fleet) -> None:
+def test_a_turn_is_interrupted_while_it_works_and_while_it_asks(real: Fleet) -> None:
+    coder = real
+    coder.edit("fleet.json", lambda c: c["defaults"]["claude"].update(permission_mode="default"))
+    coder.run("new-agent", "coder")
+    coder.run("start", "coder")
     coder.tell("coder", "[[sleep 60]]")
     coder.wait_for("coder", "seen")
     until(lambda: coder.status("coder")["state"] == "busy")
     assert coder.json("interrupt", "coder") == {"version": 1, "agent": "coder", "interrupted": True}
     (entry,) = coder.wait_for("coder", "failed")
     assert entry["history"][-1]["detail"] == "interrupted"
+    coder.tell("coder", '[[tool Bash {"command": "touch x"}]]')
+    until(lambda: coder.status("coder")["state"] == "waiting")
+    assert "its session asks something" in coder.run("interrupt", "coder", "--clear", code=1).stderr
+    coder.run("interrupt", "coder")
+    until(lambda: coder.states("coder") == ["failed", "failed"])
+    assert coder.entries("coder")[1]["history"][-1]["detail"] == "interrupted"
     assert "no turn is under way" in coder.run("interrupt", "coder", code=1).stderr
     coder.run("stop", "coder")
     assert "it is not running" in coder.run("interrupt", "coder", code=1).stderr

@@ -135,7 +135,7 @@ def test_status_says_what_was_observed_and_how_long_ago(coder: Fleet) -> None:
     coder.wait_for("coder", "seen")
     status = coder.status("coder")
     assert status["state"] == "busy"
-    assert status["inbox"] == {"queued": 0, "offered": 0, "seen": 1, "handled": 0, "failed": 0, "dead": 0}
+    assert status["inbox"] == {"queued": 0, "offered": 0, "seen": 1, "handled": 0, "failed": 0, "dead": 0, "dropped": 0}
     assert status["observed_age_s"] < 5
     psutil.Process(status["pid"]).suspend()
     began = time.monotonic()

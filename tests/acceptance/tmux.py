@@ -25,21 +25,21 @@ class Window:
         self.raw.touch()
         script = f"stty -a > {self.raw}.before; {shlex.join(argv)}; echo exit $?; stty -a > {self.raw}.after; exec cat"
         self._tmux("new-session", "-d", "-s", self._name, "-x", str(columns), "-y", str(rows), f"sleep 0.2; {script}")
-        self._tmux("pipe-pane", "-t", self._name, f"cat > {self.raw}")
+        self._tmux("pipe-pane", "-t", f"={self._name}:", f"cat > {self.raw}")
 
     def type(self, *keys: str) -> None:
         """Keys by tmux's names (`C-]`, `Enter`)."""
-        self._tmux("send-keys", "-t", self._name, *keys)
+        self._tmux("send-keys", "-t", f"={self._name}:", *keys)
 
     def write(self, text: str) -> None:
         """Words as they are."""
-        self._tmux("send-keys", "-t", self._name, "-l", text)
+        self._tmux("send-keys", "-t", f"={self._name}:", "-l", text)
 
     def resize(self, rows: int, columns: int) -> None:
-        self._tmux("resize-window", "-t", self._name, "-x", str(columns), "-y", str(rows))
+        self._tmux("resize-window", "-t", f"={self._name}:", "-x", str(columns), "-y", str(rows))
 
     def shows(self) -> str:
-        return self._tmux("capture-pane", "-p", "-t", self._name)
+        return self._tmux("capture-pane", "-p", "-t", f"={self._name}:")
 
     def until(self, text: str) -> str:
         """The screen, once it shows `text`."""
@@ -53,7 +53,7 @@ class Window:
 
     def pid(self) -> int:
         """Of the shell that the program runs in."""
-        return int(self._tmux("display-message", "-p", "-t", self._name, "#{pane_pid}"))
+        return int(self._tmux("display-message", "-p", "-t", f"={self._name}:", "#{pane_pid}"))
 
     def _tmux(self, *words: str) -> str:
         argv = ["tmux", "-S", str(self._socket), "-f", "/dev/null", *words]
