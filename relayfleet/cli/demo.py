@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +30,8 @@ from relayfleet.store.sockets import sockets_of
 
 _WITHIN_S = 90.0
 _LOOK_S = 0.02
+# A socket's path has 104 bytes at most on macOS, and 107 on Linux; the rest of it takes 32.
+_SHORT_BYTES = 70
 T = TypeVar("T")
 
 
@@ -47,7 +50,7 @@ def run(ctx: Context, *, keep: bool, real: bool, repo: str | None) -> int:
         raise UsageError("run the demonstration", "--real needs a repository to watch", hint="give --repo OWNER/NAME")
     if repo and not real:
         raise UsageError("run the demonstration", "--repo goes with --real", hint="add --real")
-    folder = Path(tempfile.mkdtemp(prefix="fleet-demo-"))
+    folder = Path(tempfile.mkdtemp(prefix="fleet-demo-", dir=_temporary()))
     layout = FleetLayout(folder / "fleet")
     layout.root.mkdir()
     with ExitStack() as ending:
@@ -63,6 +66,12 @@ def run(ctx: Context, *, keep: bool, real: bool, repo: str | None) -> int:
     if keep:
         _how_to_go_on(layout, github)
     return 0
+
+
+def _temporary() -> str | None:
+    """Where temporary folders go; /tmp where that is too long for a socket below it. None is the system's own."""
+    too_long = len(os.fsencode(tempfile.gettempdir())) > _SHORT_BYTES
+    return "/tmp" if too_long and sys.platform != "win32" else None  # noqa: S108 - mkdtemp makes a private folder in it
 
 
 def _play(

@@ -249,7 +249,10 @@ class Viewers:
         if there == (self._draft_since is not None):
             return
         self._draft_since = self._clock() if there else None
-        self._log.info("draft.held" if there else "draft.gone")
+        if there:
+            self._log.info("draft.held")
+        else:
+            self._log.info("draft.gone")
         self._hold("draft", there)
 
     # ---- what viewers are told

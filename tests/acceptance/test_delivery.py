@@ -152,7 +152,7 @@ def test_a_transcript_without_a_conversation_is_put_aside_and_the_id_is_kept(rea
     real.wait_for("coder", "handled", count=2)
     assert real.status("coder")["session_id"] == before
     assert "heron" not in json.dumps(model.requests[-1])
-    assert transcript.with_name(transcript.name + ".aside").read_bytes() == left
+    assert (real.root / f"agents/coder/state/archive/transcripts/{before}.jsonl").read_bytes() == left
     real.run("restart", "coder")
     real.tell("coder", "once more")
     real.wait_for("coder", "handled", count=3)

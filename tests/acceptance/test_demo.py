@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,12 +34,12 @@ def _running(part: str) -> list[psutil.Process]:
 
 @pytest.fixture
 def env(tmp_path: Path) -> Iterator[dict[str, str]]:
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
+    temporary = Path(tempfile.mkdtemp(prefix="demo"))  # short: the embedded parts have sockets in it
     yield {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TMPDIR": str(temporary)}
     left = _running(str(temporary))
     for process in left:
         process.kill()
+    shutil.rmtree(temporary)
     assert not left
 
 
@@ -52,6 +54,14 @@ def test_it_reports_each_step_and_leaves_nothing(env: dict[str, str]) -> None:
     assert list(Path(env["TMPDIR"]).iterdir()) == []
     after = subprocess.run(["git", "status", "--porcelain"], cwd=CHECKOUT, capture_output=True, text=True).stdout
     assert after == before
+
+
+def test_a_temporary_folder_too_long_for_sockets_is_not_used(env: dict[str, str], tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    done = _demo("--json", env={**env, "TMPDIR": str(long)})
+    assert done.returncode == 0, done.stderr
+    assert [step["step"] for step in json.loads(done.stdout)["steps"]] == STEPS
 
 
 def test_kept_it_can_be_played_with(env: dict[str, str]) -> None:

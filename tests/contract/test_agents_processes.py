@@ -21,6 +21,13 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tel
 LEAVES = "import subprocess,time; p = subprocess.Popen(['sh', '-c', 'sleep 600']); print(p.pid, flush=True); p.wait()"
 
 
+def _end(process: subprocess.Popen[str]) -> None:
+    below = psutil.Process(process.pid).children(recursive=True)
+    for one in (*below, process):
+        one.kill()
+    process.communicate()  # to the end of its output, which all of them hold open
+
+
 @pytest.fixture
 def spawn() -> Iterator[Callable[..., tuple[int, int]]]:
     """Starts a process with a child: their pids."""
@@ -31,7 +38,7 @@ def spawn() -> Iterator[Callable[..., tuple[int, int]]]:
             process = subprocess.Popen(argv, env={**os.environ, **env}, stdout=subprocess.PIPE, text=True)
             assert process.stdout is not None
             child = int(process.stdout.readline())
-            ending.callback(lambda: (psutil.Process(child).kill(), process.kill(), process.communicate()))
+            ending.callback(_end, process)
             return process.pid, child
 
         yield start

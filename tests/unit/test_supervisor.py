@@ -55,7 +55,8 @@ class World:
         self.clock.advance(after_s)
         for _ in range(3):  # asked, answered, looked at
             await self.supervisor.look()
-            await asyncio.sleep(0.002)
+            if self.supervisor._asking is not None:
+                await asyncio.wait([self.supervisor._asking])
 
     def kinds(self, name: str) -> list[str]:
         return [change.kind for change in self.changes if change.name == name]
