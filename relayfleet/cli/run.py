@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from relayfleet.cli.context import Context
+from relayfleet.cli.late import load_late
 from relayfleet.model.names import fault_of_name
+
+_TLS = ("ssl", "asyncio.sslproto")
 
 
 def agent(ctx: Context, *, name: str, if_wanted: bool) -> int:
     """Ends with 0 when it was told to stop. Raises FleetError."""
+    load_late(*_TLS)
     import asyncio
 
     from relayfleet.bootstrap import run_agent
@@ -22,6 +26,7 @@ def agent(ctx: Context, *, name: str, if_wanted: bool) -> int:
 
 def router(ctx: Context, *, if_wanted: bool) -> int:
     """Ends with 0 when it was told to stop. Raises FleetError."""
+    load_late(*_TLS)
     import asyncio
 
     from relayfleet.bootstrap import run_router
@@ -32,6 +37,7 @@ def router(ctx: Context, *, if_wanted: bool) -> int:
 
 def supervisor(ctx: Context) -> int:
     """Ends with 0 when it was told to stop. Raises FleetError."""
+    load_late(*_TLS)
     import asyncio
 
     from relayfleet.bootstrap import run_supervisor

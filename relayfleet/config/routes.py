@@ -13,10 +13,10 @@ from relayfleet.config.faults import did_you_mean
 from relayfleet.config.secret import kind_of, shown
 from relayfleet.model.change import EVENT_NAMES
 from relayfleet.model.filter import CONCLUSIONS, RUN_STATUSES, parse_filter
-from relayfleet.model.item import GHOST, KINDS, Kind
+from relayfleet.model.item import KINDS, Kind
 from relayfleet.model.names import fault_of_name
 from relayfleet.model.route import KEYS, Gate, Keys, Match, Route
-from relayfleet.model.trust import ASSOCIATIONS, TRUST_LABELS, TRUST_LEVELS, TrustLevel
+from relayfleet.model.trust import ASSOCIATIONS, GHOST, TRUST_LABELS, TRUST_LEVELS, TrustLevel
 from relayfleet.model.watch import Watch
 
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?/)?"

@@ -16,8 +16,6 @@ ActKind = Literal[
     "closed", "reopened", "merged", "renamed", "readied", "drafted", "pushed", "retargeted", "transferred",
     "milestoned", "demilestoned", "uncommented",
 ]  # fmt: skip
-# What GitHub shows in place of an account that is no more.
-GHOST = "ghost"
 GITHUB = "github.com"
 FAILING = frozenset({"failure", "timed_out", "startup_failure", "action_required", "error"})
 PASSING = frozenset({"success", "neutral", "skipped"})

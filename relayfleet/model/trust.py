@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
-from relayfleet.model.item import GHOST
+# What GitHub shows in place of an account that is no more. Nobody is trusted in its name.
+GHOST = "ghost"
 
 TrustLevel = Literal["anyone", "contributors", "collaborators", "members", "owner"]
 TRUST_LEVELS: tuple[TrustLevel, ...] = get_args(TrustLevel)

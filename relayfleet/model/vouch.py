@@ -7,7 +7,8 @@ have been an app's.
 
 from __future__ import annotations
 
-from relayfleet.model.item import GHOST, Report
+from relayfleet.model.item import Report
+from relayfleet.model.trust import GHOST
 
 _VOUCHING = frozenset({"assigned", "labeled", "review_requested"})
 

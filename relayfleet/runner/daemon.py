@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from relayfleet import __version__
 from relayfleet.errors import FleetError, StorageFailed
@@ -31,10 +31,12 @@ from relayfleet.runner.hook_events import HookEvents
 from relayfleet.runner.mcp import PermissionRelay
 from relayfleet.runner.refusals import Refusal, refused, told, trouble_of
 from relayfleet.runner.shim_link import ShimLink
-from relayfleet.runner.stream import Stream
 from relayfleet.runner.viewers import Viewers
 from relayfleet.wire.control import refusal
-from relayfleet.wire.stream_json import Said
+
+if TYPE_CHECKING:
+    from relayfleet.runner.stream import Stream
+    from relayfleet.wire.stream_json import Said
 
 # How often the session's registry is read: often while something may change, seldom while it idles.
 _LOOK_STARTING_S, _LOOK_BUSY_S = 0.1, 0.25
@@ -165,6 +167,8 @@ class Runner:
 
     def join_stream(self, speak: Callable[[bytes], None]) -> Callable[[Said], None]:
         """The way into a headless session; gives what its words are to be told to."""
+        from relayfleet.runner.stream import Stream  # a runner with a terminal can do without
+
         self._stream = Stream(
             self._deliveries,
             self._approvals,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -122,6 +121,8 @@ class History:
         once: its id follows from the prompt's, and an inbox takes an id once."""
         if cut is None or ids_in_frames(cut.prompt):
             return
+        import hashlib  # most starts can do without what it loads
+
         secret = f"{self.session_id}/{cut.id or cut.prompt}".encode()
         shown = cut.prompt.strip()[:_PROMPT_SHOWN]
         body = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import secrets
 import shutil
 import subprocess
 import sys
@@ -89,7 +90,7 @@ class Fleet:
             found = [e for e in self.entries(agent) if e["state"] == state]
             return found if len(found) >= count else []
 
-        return until(there, within_s=within_s, what=f"{count} {state} entries of {agent}: {self.states(agent)}")
+        return until(there, within_s=within_s, what=lambda: f"{count} {state} entries of {agent}: {self.states(agent)}")
 
     def processes(self) -> list[psutil.Process]:
         """Every process that belongs to an agent of this fleet."""
@@ -106,20 +107,27 @@ class Fleet:
         return found
 
 
-@pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    root = tmp_path / "fleet"
+@pytest.fixture(scope="session")
+def initialised(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `fleet init` makes. A copy of it with an id of its own is another fleet."""
+    root = tmp_path_factory.mktemp("initialised") / "fleet"
     root.mkdir()
+    Fleet(root).run("init", "--name", "test")
+    return root
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, initialised: Path) -> Iterator[Fleet]:
+    root = tmp_path / "fleet"
+    shutil.copytree(initialised, root)
     made = Fleet(root)
-    made.run("init", "--name", "test")
     # A range of its own, below the one that the system gives out: fleets may run at once.
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
     first = random.randrange(20_000 + 3_000 * worker, 23_000 + 3_000 * worker, 25)
-    made.edit("fleet.json", lambda c: c.update(ports={"first": first}))
+    made.edit("fleet.json", lambda c: c.update(id=secrets.token_hex(len(c["id"]) // 2), ports={"first": first}))
     yield made
     if made.processes():
-        made.run("router", "stop", code=None)
-        made.run("stop", "--all", code=None)
+        made.run("down", code=None)
     left = made.processes()
     for process in left:
         process.kill()

@@ -189,7 +189,9 @@ def test_every_recorded_text_arrives_whole_and_quoted(place: str) -> None:
         sight = Sight(feed=feed_of(watch), progress={"pulls": progress}, named="acme/WMS", reports=(report,))
         view = View(watch=watch, filter=parse_filter("", "pulls"), fresh=False, members=frozenset({"PR_1"}))
         before = {"PR_1": glimpse_of(report.item, since=BEFORE)}
-        [event] = detect(sight, (view,), before, progress={"pulls": Progress(mark=BEFORE, settled_at=BEFORE)}, viewer="relaybot").events
+        [event] = detect(
+            sight, (view,), before, progress={"pulls": Progress(mark=BEFORE, settled_at=BEFORE)}, viewer="relaybot"
+        ).events
         assert {"commented", "reviewed", "check_failed", "labeled"} <= set(event.names), name
         notes = tuple(note.node_id for note in event.changes.notes)
         told = Recipient(agent="coder", routes=(0,), item="full", notes=notes)

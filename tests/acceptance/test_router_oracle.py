@@ -7,7 +7,6 @@ record. `--long` tells long stories of many repositories. The seed is printed: `
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 
 from relayfleet.model.watch import Watch
 from tests.oracle.oracle import Expected, Oracle, Watched
-from tests.oracle.reader import FAULTS, LONG_S, Reader
+from tests.oracle.reader import BEGAN, FAULTS, LONG_S, Reader
 from tests.oracle.story import VIEWER, Story
 from tests.oracle.truth import KINDS, Truth, truth_of
 from tests.standins.github import GitHubStandin, github_standin
@@ -125,13 +124,14 @@ class Telling:
 
     def happen(self, quick: bool) -> None:
         """What lies between two rounds. Within one second everything has one time."""
-        rng, story = self.rng, self.story
+        rng, story, reader = self.rng, self.story, self.reader
         now = self.github.do(self.github.state.now)
         if story.moment is None or not quick or now >= int(story.moment) + 1.9:
             story.moment = now if quick else None
         story.swept = lambda thing: not quick and self.oracle.sees(thing.node_id)
         story.settled = lambda thing: thing.updated < self.looked_at - 5.0
         for _ in range(rng.choice([0, 2, 5, 10, 20, 30]) * len(self.repos) // 4):
+            reader.pass_moment()
             story.act()
         if rng.random() < 0.25:
             story.burst()
@@ -159,7 +159,7 @@ async def _tell(github: GitHubStandin, folder: Path, rng: random.Random, *, repo
     reader, oracle = Reader[Watched](github, folder, rng), Oracle()
     story = Story(github, rng)
     telling = Telling(github, rng, reader, oracle, story, {}, Expected())
-    began = time.time() - 40 * 86_400
+    began = BEGAN - 40 * 86_400
     for index in range(repositories):
         repo = f"acme/repo{index}"
         telling.repos[repo] = story.begin(repo, items=rng.randint(0, 30), at=began, private=rng.random() < 0.25)

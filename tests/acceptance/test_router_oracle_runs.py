@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-import time
 from pathlib import Path
 
 import pytest
 
 from relayfleet.model.watch import Watch
 from tests.oracle.oracle import Expected
-from tests.oracle.reader import FAULTS, Reader
+from tests.oracle.reader import BEGAN, FAULTS, Reader
 from tests.oracle.runs import RunOracle, RunStory, WatchedRuns, runs_of
 from tests.standins.github import github_standin
 
@@ -34,7 +33,7 @@ async def test_every_run_once_and_nothing_else(tmp_path: Path, rng: random.Rando
         repos: dict[str, int] = {}
         for index in range(20 if long else 3):
             repo, runs = f"acme/repo{index}", rng.choice([0, 20, 150])
-            repos[repo] = story.begin(repo, runs=runs, at=time.time() - 20 * 86_400, private=rng.random() < 0.3)
+            repos[repo] = story.begin(repo, runs=runs, at=BEGAN - 20 * 86_400, private=rng.random() < 0.3)
             for name in rng.sample(list(VIEWS), 2):
                 watch = Watch(name=f"{name} {repo}", kind="runs", repo=repo, filter=VIEWS[name][0])
                 reader.watched.append(WatchedRuns(watch, VIEWS[name][1]))
@@ -45,8 +44,9 @@ async def test_every_run_once_and_nothing_else(tmp_path: Path, rng: random.Rando
         for number in range(400 if long else 40):
             repositories = {one.id: one for one in github.state.repositories.values()}
             for repo, repository in repos.items():
-                bursts = number and repo not in unread and rng.random() < 0.05
+                bursts = rng.random() < 0.05 and number > 0 and repo not in unread
                 for _ in range(rng.choice([0, 1, 3, 8]) if number else 0):
+                    reader.pass_moment()
                     story.act(repositories[repository], calm=not bursts)
                 if bursts:
                     story.burst(repositories[repository])

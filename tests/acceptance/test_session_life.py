@@ -47,7 +47,9 @@ def seen(fleet: Fleet, matches: Callable[[dict[str, Any]], bool], *, within_s: f
         status = fleet.status("coder")
         return status if matches(status) else None
 
-    found: dict[str, Any] = until(look, within_s=within_s, what=f"a matching status; it is {fleet.status('coder')}")
+    found: dict[str, Any] = until(
+        look, within_s=within_s, what=lambda: f"a matching status; it is {fleet.status('coder')}"
+    )
     return found
 
 

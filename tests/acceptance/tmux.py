@@ -43,7 +43,7 @@ class Window:
 
     def until(self, text: str) -> str:
         """The screen, once it shows `text`."""
-        until(lambda: text in self.shows(), what=f"{text!r} on a screen: {self.shows()[-300:]}")
+        until(lambda: text in self.shows(), what=lambda: f"{text!r} on a screen: {self.shows()[-300:]}")
         return self.shows()
 
     def restored(self) -> bool:

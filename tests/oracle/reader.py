@@ -6,6 +6,7 @@ import json
 import random
 import sqlite3
 import time
+from calendar import timegm
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,6 +41,10 @@ LEVELS: tuple[tuple[str, Trust | None, tuple[str, ...]], ...] = (
     ("named", ("Mallory", "ann"), ()),
     ("robots", ("dep[bot]", "ghost"), ()),
 )
+# When stories begin, and how much of a second goes by before each thing that happens and after each look: with a clock
+# that goes by itself, the same seed would tell another story.
+BEGAN = timegm((2026, 3, 2, 9, 0, 0))
+MOMENTS = (0.0, 0.0, 0.02, 0.4)
 # Later than this, and everything that is looked at now and then is looked at.
 LONG_S = 601.0
 FACTS = ("labels_added", "labels_removed", "assigned", "unassigned", "review_requested", "vouched_by")
@@ -63,12 +68,13 @@ class Reader(Generic[W]):
         self.github = github
         self.watched: list[W] = []
         self.gate = Gate()
-        self.passed = 0.0
+        self.passed = 0.25
         self.inboxes: dict[str, dict[str, Entry]] = {}
         self._path = folder / "router.db"
         self._rng = rng
         self._new: list[tuple[str, Entry]] = []
         self._held = 0
+        github.do(lambda: setattr(github.state, "clock", lambda: BEGAN + self.passed))
 
     def start(self) -> None:
         self.cursor = SqliteCursor(self._path)
@@ -103,17 +109,21 @@ class Reader(Generic[W]):
 
     def now(self) -> float:
         """By the clock of this machine, which is not GitHub's."""
-        return time.time() + self.passed - 4321.0
+        return BEGAN + self.passed - 4321.0
 
     def pass_time(self, seconds: float) -> None:
+        """By both clocks, which stand still otherwise."""
         self.passed += seconds
-        self.github.do(lambda: setattr(self.github.state, "clock_skew", self.passed))
+
+    def pass_moment(self) -> None:
+        self.pass_time(self._rng.choice(MOMENTS))
 
     async def poll(self, repos: Sequence[str]) -> Sequence[str]:
         """Gives those that were read, and recorded."""
         by_key = {feed_of(one.watch).key: one.watch.repo for one in self.watched}
         keys = [key for key, repo in by_key.items() if repo in repos]
         polled = await self._poller.poll(self._source, keys, now=self.now(), moment=self.passed)
+        self.pass_moment()
         return [by_key[key] for key in polled.seen]
 
     def deliver(self, *, settle: bool = True) -> None:
@@ -185,8 +195,7 @@ def _told(agent: str, entry: Entry) -> Told:
 
 def _said(note: Mapping[str, Any]) -> Said:
     at = time.strptime(note.get("updated_at") or note["created_at"], "%Y-%m-%dT%H:%M:%SZ")
-    seconds = int(time.mktime(at)) - time.timezone
-    return Said(note["kind"], note["author"], note.get("state", ""), note["body"], note["association"], seconds)
+    return Said(note["kind"], note["author"], note.get("state", ""), note["body"], note["association"], timegm(at))
 
 
 def _shown(word: str, found: Counter[Any]) -> str:

@@ -183,13 +183,15 @@ async def _nothing(request: web.Request) -> web.Response:
     return web.json_response({"data": []})
 
 
-def until(condition: Any, *, within_s: float = 20.0, what: str = "") -> Any:
-    """Waits for `condition` to give something true, and gives that. Fails after `within_s`."""
+def until(condition: Any, *, within_s: float = 20.0, what: str | Callable[[], str] = "") -> Any:
+    """Waits for `condition` to give something true, and gives that. Fails after `within_s`, with what there is instead
+    where `what` looks for it."""
     deadline = time.monotonic() + within_s
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within_s:g} s: {what or condition}")
+            missed = what() if callable(what) else what
+            raise AssertionError(f"not within {within_s:g} s: {missed or condition}")
         time.sleep(0.02)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -41,7 +41,7 @@ _CHANGEABLE = frozenset(
 
 
 class State:
-    """Everything; `clock_skew`, `search_lag` and `latency` are in seconds.
+    """Everything; `clock_skew`, `search_lag` and `latency` are in seconds, and so is what `clock` gives.
 
     `viewer` is the login behind a token, unless `viewers` names another for it. With `token` every other token is
     refused. Who did something is the `actor`: by default the owner of the repository, who may do everything; but what
@@ -57,6 +57,7 @@ class State:
         self.viewer = "relaybot"
         self.viewers: dict[str, str] = {}
         self.token: str | None = None
+        self.clock: Callable[[], float] = time.time
         self.clock_skew = 0.0
         self.search_lag = 0.0
         self.latency = 0.0
@@ -67,7 +68,7 @@ class State:
         self._last_id = 1000
 
     def now(self) -> float:
-        return time.time() + self.clock_skew
+        return self.clock() + self.clock_skew
 
     def viewer_of(self, token: str) -> str:
         return self.viewers.get(token, self.viewer)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from relayfleet.model.item import GHOST, Act, ActKind, Check, Item, Note, NoteKind, Report, id_on
+from relayfleet.model.item import Act, ActKind, Check, Item, Note, NoteKind, Report, id_on
+from relayfleet.model.trust import GHOST
 
 _ACTS: Mapping[str, ActKind] = {
     "LabeledEvent": "labeled",

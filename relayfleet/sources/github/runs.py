@@ -17,7 +17,8 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from relayfleet.model.item import GHOST, Item, Report, id_on
+from relayfleet.model.item import Item, Report, id_on
+from relayfleet.model.trust import GHOST
 from relayfleet.model.watch import Progress
 from relayfleet.ports.source import Failure, Look, Sight
 from relayfleet.sources.github.answer import Answer
