@@ -195,6 +195,9 @@ def test_an_inbox_that_a_person_moves_away_all_the_while(fleet: Fleet, ledger: L
                     _changes(path, router)
                     time.sleep(rng.uniform(0.0, 0.01))
                     moved.append(path.rename(fleet.root.parent / f"moved-{len(moved)}"))
+                # What it has written to a file that is not there any more, it has taken note of when it writes again;
+                # killed before, it cannot know of it.
+                _changes(path, router)
     with RouterProcess(fleet) as router:
 
         def everything() -> list[dict[str, Any]]:

@@ -278,9 +278,9 @@ class Oracle:
         edited = (now.title, now.body) != (before.title, before.body)
         # Done and undone within the second of the last look leaves no trace that could be told from the last look's.
         later = [act for act in acts if act.at > before.updated]
-        plain = (now.base, now.milestone, now.comments, now.edited, now.head)
+        plain = (now.base, now.milestone, now.comments, now.edited, now.head, now.reviewers)
         if not names and not edited and not later and plain == (
-            before.base, before.milestone, before.comments, before.edited, before.head,
+            before.base, before.milestone, before.comments, before.edited, before.head, before.reviewers,
         ):  # fmt: skip
             return None
         if edited or not names:

@@ -170,10 +170,11 @@ class World:
         return {state: count for state, count in self.runner.status()["inbox"].items() if count}
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self, *, start: int = 1) -> AsyncIterator[None]:
+        """From when its session is up: the `start`th, those before it did not last."""
         task = asyncio.ensure_future(self.runner.run())
         try:
-            await until(lambda: bool(self.terminals.spawned))
+            await until(lambda: len(self.terminals.spawned) == start)
             await self.join()
             yield
         finally:

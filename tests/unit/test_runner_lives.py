@@ -61,9 +61,7 @@ async def test_a_refused_resume_begins_anew_under_the_same_id_and_says_so(world:
             world.says("idle")
 
     world.plays = play
-    async with world.running():
-        await spawned(world, 2)
-        await world.join()
+    async with world.running(start=2):
         assert world.session.argv == ("session", "--session-id", known)
         assert world.harness.archived == [known]
         assert world.log.of("session.history_lost")
@@ -87,9 +85,7 @@ async def test_an_id_that_is_refused_altogether_is_left(world: World) -> None:
             world.says("idle")
 
     world.plays = play
-    async with world.running():
-        await spawned(world, 2)
-        await world.join()
+    async with world.running(start=2):
         assert world.session_id != first
         assert [former.session_id for former in world.session_file.conversation.former] == [first]
 
