@@ -18,7 +18,7 @@ from tests.standins.model import until
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells it")
 
 # Leaves a process that has lost its parent, and waits.
-LEAVES = "import subprocess,time; p = subprocess.Popen(['sh', '-c', 'sleep 600']); print(p.pid, flush=True); p.wait()"
+LEAVES = "import subprocess,time; p = subprocess.Popen(['sleep', '600']); print(p.pid, flush=True); p.wait()"
 
 
 def _end(process: subprocess.Popen[str]) -> None:
