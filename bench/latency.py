@@ -16,14 +16,16 @@ from relayfleet.model.entry import Entry, encode_entry, new_entry_id
 from relayfleet.store.inbox import append_new
 from relayfleet.store.sockets import sockets_of
 
-_ENTRIES = 200
+# A session is offered no more than 25 entries at once, and then one every two seconds: so there are many of them.
+_SESSIONS, _EACH = 20, 20
 
 
 def run() -> list[Figure]:
-    with fleet(1, defaults=scripted_defaults()) as made:
-        made.run("start", "a0")
-        told = _measure(made, foreign=False)
-        appended = _measure(made, foreign=True)
+    with fleet(_SESSIONS, defaults=scripted_defaults()) as made:
+        made.run("start", "--all")
+        names = [f"a{number}" for number in range(_SESSIONS)]
+        told = [one for name in names[::2] for one in _measure(made, name, foreign=False)]
+        appended = [one for name in names[1::2] for one in _measure(made, name, foreign=True)]
     figures = []
     for name, values in (("told", told), ("appended by another program", appended)):
         for share, bound in ((0.5, 5.0), (0.99, 25.0)):
@@ -39,12 +41,12 @@ def run() -> list[Figure]:
     return figures
 
 
-def _measure(made: Fleet, *, foreign: bool) -> list[float]:
-    agent = made.layout.agent("a0")
-    path = sockets_of(json.loads(made.layout.fleet_json.read_bytes())["id"]).wake("a0")
+def _measure(made: Fleet, name: str, *, foreign: bool) -> list[float]:
+    agent = made.layout.agent(name)
+    path = sockets_of(json.loads(made.layout.fleet_json.read_bytes())["id"]).wake(name)
     (transcript,) = [*agent.claude_config.glob("projects/*/*.jsonl")] or [None]
     latencies = []
-    for _ in range(_ENTRIES):
+    for _ in range(_EACH):
         entry = Entry(id=new_entry_id(), ts=time.time(), source="operator", body="x")
         if foreign:
             with agent.inbox.open("ab", buffering=0) as file:

@@ -6,7 +6,7 @@ from typing import cast
 
 from relayfleet.cli.context import Context
 from relayfleet.cli.output import emit, emit_json, say
-from relayfleet.model.agent import Role
+from relayfleet.model.names import Role
 
 
 def run(

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from relayfleet.config.secret import kind_of, shown
-from relayfleet.model.agent import BackendName, Credential, EndpointMode, InboxMode, InboxTransport, Role, SessionMode
+from relayfleet.model.agent import BackendName, Credential, EndpointMode, InboxMode, InboxTransport, SessionMode
+from relayfleet.model.names import Role
 from relayfleet.model.permission import Act, OnTimeout
 
 # What the runner sets itself: the session's identity and its way to the fleet would be another one otherwise.

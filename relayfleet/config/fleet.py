@@ -19,10 +19,8 @@ from relayfleet.config.agent import (
     check_login,
     to_credential,
 )
-from relayfleet.model.agent import Role
 from relayfleet.model.fleet import (
     FIRST_PORT,
-    FLEET_ID_DIGITS,
     FleetConfig,
     Gateway,
     GithubAccount,
@@ -30,9 +28,9 @@ from relayfleet.model.fleet import (
     HostBackend,
     HostOs,
     Limits,
-    is_fleet_id,
 )
 from relayfleet.model.item import GITHUB
+from relayfleet.model.names import FLEET_ID_DIGITS, Role, is_fleet_id
 from relayfleet.model.notice import Notify
 
 

@@ -12,10 +12,8 @@ from typing import Any
 
 from relayfleet.config.precedence import BUILT_IN, merge, unsugar
 from relayfleet.errors import ConfigError
-from relayfleet.model.agent import ROLES
-from relayfleet.model.fleet import is_fleet_id
 from relayfleet.model.layout import FleetLayout
-from relayfleet.model.names import AgentName, fault_of_name
+from relayfleet.model.names import ROLES, AgentName, fault_of_name, is_fleet_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from relayfleet.errors import FleetError
-from relayfleet.model.agent import Role
+from relayfleet.model.names import Role
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 _PLACE = re.compile(r"\{(name|repo|fleet)\}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from relayfleet.config.routes import RoutesFile, to_gate
 from relayfleet.fleet.gate_review import finds
-from relayfleet.model.agent import Role
+from relayfleet.model.names import Role
 from relayfleet.model.route import Match, values_of
 
 STARTER_POLL_SEC = 240

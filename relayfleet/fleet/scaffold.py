@@ -26,10 +26,9 @@ from relayfleet.fleet.persona import read_persona
 from relayfleet.fleet.port import choose_port
 from relayfleet.fleet.pretty_json import pretty_json
 from relayfleet.fleet.routes_edit import add_starter, starter_of, take_out
-from relayfleet.model.agent import Role
-from relayfleet.model.fleet import FLEET_ID_DIGITS, FleetConfig
+from relayfleet.model.fleet import FleetConfig
 from relayfleet.model.layout import AgentLayout, FleetLayout
-from relayfleet.model.names import AgentName, fault_of_name
+from relayfleet.model.names import FLEET_ID_DIGITS, AgentName, Role, fault_of_name
 from relayfleet.ports.machine import Disk
 
 _FLEET_KEYS = ("$schema", "version", "id", "name", "defaults", "roles", "hosts", "gateway", "github", "ports")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from relayfleet.model.names import AgentName
+from relayfleet.model.names import AgentName, Role
 from relayfleet.model.notice import Notify
 from relayfleet.model.permission import Permissions
 
-Role = Literal["base", "coder", "reviewer", "manager", "orchestrator"]
-ROLES: tuple[Role, ...] = get_args(Role)
 BackendName = Literal["local", "docker", "ssh"]
 InboxTransport = Literal["file", "shared", "ssh", "http"]
 EndpointMode = Literal["default", "custom", "gateway"]

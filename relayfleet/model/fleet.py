@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -14,13 +13,6 @@ from relayfleet.model.notice import Notify
 HostBackend = Literal["ssh", "docker"]
 HostOs = Literal["linux", "windows"]
 FIRST_PORT = 8700
-FLEET_ID_DIGITS = 12
-_FLEET_ID = re.compile(f"[0-9a-f]{{{FLEET_ID_DIGITS}}}")
-
-
-def is_fleet_id(text: str) -> bool:
-    """The id becomes the name of a folder for sockets."""
-    return _FLEET_ID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

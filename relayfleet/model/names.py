@@ -1,4 +1,4 @@
-"""Names of agents, and which ones are refused.
+"""Names of agents, and which ones are refused; names of roles, and ids of fleets.
 
 A name becomes a folder, a socket, a process title and later a container name, on case-insensitive file systems too.
 """
@@ -6,11 +6,17 @@ A name becomes a folder, a socket, a process title and later a container name, o
 from __future__ import annotations
 
 import re
-from typing import NewType
+from typing import Literal, NewType, get_args
 
 AgentName = NewType("AgentName", str)
 EntryId = NewType("EntryId", str)
 SessionId = NewType("SessionId", str)
+
+Role = Literal["base", "coder", "reviewer", "manager", "orchestrator"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+FLEET_ID_DIGITS = 12
+_FLEET_ID = re.compile(f"[0-9a-f]{{{FLEET_ID_DIGITS}}}")
 
 MAX_LENGTH = 40
 _SHAPE = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*\Z")
@@ -36,3 +42,8 @@ def fault_of_name(name: str) -> str | None:
     if name in RESERVED:
         return f"{name!r} is reserved"
     return None
+
+
+def is_fleet_id(text: str) -> bool:
+    """The id becomes the name of a folder for sockets."""
+    return _FLEET_ID.fullmatch(text) is not None

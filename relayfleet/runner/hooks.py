@@ -7,7 +7,6 @@ listener, so that a web page in somebody's browser cannot reach it by another na
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 import h11
 
 from relayfleet.errors import FleetError
+from relayfleet.wire.token import is_token
 
 MAX_BODY = 32 * 1024 * 1024
 _READ_TIMEOUT_S = _SEND_TIMEOUT_S = 30.0
@@ -72,7 +72,7 @@ class HookListener:
         if headers.get(b"host", b"").decode("latin-1") not in (f"127.0.0.1:{self._port}", f"localhost:{self._port}"):
             return 421, {"error": "this listener is reached as 127.0.0.1 only"}
         given = headers.get(b"authorization", b"")
-        if not hmac.compare_digest(given, b"Bearer " + self._token.encode()):
+        if not is_token(given, b"Bearer " + self._token.encode()):
             return 401, {"error": "a bearer token is needed"}
         if request.method != b"POST":
             return 405, {"error": "hooks are posted"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, Protocol
 
 from relayfleet.errors import FleetError
 from relayfleet.wire.control import MAX_LINE, decode_line, encode_line, refusal
+from relayfleet.wire.token import is_token
 
 Answer = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 LineLoop = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Mapping[str, Any]], Awaitable[None]]
@@ -28,7 +28,7 @@ def with_token(token: str, line: LineLoop) -> LineLoop:
     """Lets in only who shows the token; anybody else is hung up on."""
 
     async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hello: Mapping[str, Any]) -> None:
-        if hmac.compare_digest(str(hello.get("token")).encode("utf-8", "replace"), token.encode()):
+        if is_token(str(hello.get("token")).encode("utf-8", "replace"), token.encode()):
             await line(reader, writer, hello)
 
     return guarded

@@ -11,7 +11,7 @@ from relayfleet.cli.entry import make_context
 from relayfleet.cli.quick import Call
 from relayfleet.cli.table import VERBS, Inside, Verb
 from relayfleet.errors import NotAllowed
-from relayfleet.model.agent import ROLES
+from relayfleet.model.names import ROLES
 from tests.acceptance.conftest import Fleet
 
 # Who may use which verb from inside an agent, written down a second time, so that a change of the table is a decision.

@@ -16,9 +16,8 @@ from relayfleet.errors import ConfigError, FleetError, NotAllowed, StorageFailed
 from relayfleet.fleet.persona import fill, read_persona
 from relayfleet.fleet.port import choose_port, is_port_free
 from relayfleet.fleet.scaffold import AgentWish, Scaffolder
-from relayfleet.model.agent import ROLES
 from relayfleet.model.layout import FleetLayout
-from relayfleet.model.names import AgentName
+from relayfleet.model.names import ROLES, AgentName
 from relayfleet.ports.machine import Disk
 from relayfleet.store.disk import LocalDisk
 from relayfleet.store.lock import FileLock
