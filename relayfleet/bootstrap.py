@@ -207,7 +207,7 @@ def service_manager(layout: FleetLayout) -> ServiceManager:
 
         if not Path("/run/systemd/system").is_dir():
             raise FleetError(
-                "install service",
+                "use a service of this machine",
                 "systemd does not run on this machine",
                 hint="have what starts your programs at boot run `fleet --root <folder> up -d` (cron: `@reboot`)",
             )

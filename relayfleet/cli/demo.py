@@ -194,5 +194,5 @@ def _how_to_go_on(layout: FleetLayout, github: GitHubProcess | None) -> None:
     fleet = f"fleet --root {layout.root}"
     say(f"the fleet stands in {layout.root}; try: {fleet} status; {fleet} tell {AGENT} hello; {fleet} inbox {AGENT}")
     sockets = sockets_of(load_fleet(layout).id or "none").folder
-    end = f"{fleet} stop --all; {fleet} router stop"
-    say(f"end it with: {end}{f'; kill {github.pid}' if github else ''}; rm -r {layout.root.parent} {sockets}")
+    kill = f"; kill {github.pid}" if github else ""
+    say(f"end it with: {fleet} down{kill}; rm -r {layout.root.parent} {sockets}")

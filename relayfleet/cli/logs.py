@@ -47,7 +47,8 @@ def run(
         raise UsageError(doing, "it is either --runner or --transcript")
     source = _source(ctx, agent, runner=runner, transcript=transcript, session=session)
     if not source.path.exists():
-        raise FleetError(doing, "there is none yet", hint=f"start it: `fleet start {agent}`")
+        start = {"router": "fleet router start", "supervisor": "fleet up"}.get(agent, f"fleet start {agent}")
+        raise FleetError(doing, "there is none yet", hint=f"start it: `{start}`")
     size = source.path.stat().st_size
     with source.path.open("rb") as file:
         skipped = max(0, size - _MOST_BYTES)

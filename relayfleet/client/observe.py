@@ -157,8 +157,9 @@ def _why_failed(name: str, failure: Mapping[str, Any], past: Past | None, *, sup
     if past is not None and past.reason is not None and (past.phase == "held" or supervised):
         reason, detail = past.reason, past.detail or detail
         hint = hint if failure and reason != "storm" else ""
-    if past is not None and supervised and past.phase in ("down", "waiting"):
-        next_try_s = round(max(0.0, past.next_try_at - time.time()), 3)
+    if past is not None and supervised and past.phase in ("up", "down", "waiting"):
+        # `up`: the supervisor has not looked since it died, and decides within moments.
+        next_try_s = round(max(0.0, past.next_try_at - time.time()), 3) if past.phase != "up" else 0.0
     hint = hint or (hint_for(reason, name) if reason else f"see `fleet logs {name} --runner`")
     return "failed", detail, hint, reason, next_try_s
 

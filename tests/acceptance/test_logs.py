@@ -22,6 +22,11 @@ def test_the_session_log_is_plain_words(scripted: Fleet) -> None:
     assert len(scripted.run("logs", "coder", "-n", "1").stdout.splitlines()) == 1
 
 
+def test_of_a_daemon_that_never_ran_it_says_how_to_start_it(scripted: Fleet) -> None:
+    assert "`fleet up`" in scripted.run("logs", "supervisor", code=1).stderr
+    assert "`fleet router start`" in scripted.run("logs", "router", code=1).stderr
+
+
 def test_the_runners_log_tells_every_receipt(scripted: Fleet) -> None:
     scripted.run("new-agent", "coder")
     scripted.run("start", "coder")

@@ -75,6 +75,8 @@ def test_whatever_is_killed_comes_back_with_its_conversation(kept: Fleet, rng: r
         if victim == "supervisor":
             until(lambda: kept.json("status")["supervisor"]["state"] == "failed")
             kept.run("up", "-d")
+        elif victim != "router":
+            kept.run("wait", victim, "--for", "idle", "--timeout", "60")  # it is down, but not for good
         until(is_whole, within_s=60)
         assert pid_of(kept, victim) != pid
     after = {agent["name"]: agent["session_id"] for agent in kept.json("status")["agents"]}
