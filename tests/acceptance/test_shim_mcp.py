@@ -122,7 +122,7 @@ def refuses() -> str:
 
 
 async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -284,7 +284,7 @@ async def test_the_shim_ends_when_its_runner_goes_away(side: RunnerSide) -> None
     process = await start_shim(side)
     await until(lambda: side.log.of("shim.joined"))
     side.link._writer.close()  # type: ignore[union-attr]  # the runner's end of the line, as its death closes it
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert (await process.communicate())[1] == b""
     assert process.returncode == 0
 
@@ -294,7 +294,7 @@ async def test_a_shim_that_is_not_let_in_ends(side: RunnerSide, how: str) -> Non
     if how == "no runner":
         await side.close()
     process = await start_shim(side, token="wrong")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         _, said = await process.communicate()
     assert side.log.of("shim.joined") == []
     if how == "no runner":
@@ -317,7 +317,7 @@ async def test_what_the_session_says_that_is_no_json_rpc_harms_nothing(side: Run
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(b'not json\n[]\n"x"\n\n{}\n{"id": 1, "method": "ping"}\n')
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert json.loads(await process.stdout.readline()) == {"jsonrpc": "2.0", "id": 1, "result": {}}
     process.stdin.close()
     await process.wait()

@@ -101,7 +101,7 @@ class Run:
     happened: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():
                 self.happened.clear()
                 await self.happened.wait()

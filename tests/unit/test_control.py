@@ -44,7 +44,7 @@ class Serving:
         reader, writer = await asyncio.open_unix_connection(str(self.path), limit=2 * MAX_LINE)
         writer.write(line)
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 return await reader.read()
         finally:
             writer.close()
@@ -145,7 +145,7 @@ async def test_a_wake_up_is_heard_and_losing_one_is_no_error(short_folder: Path)
     wakes.open()
     for _ in range(10_000):  # more than the queue of the socket holds
         wake(short_folder / "a.wake")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await woken.wait()
     wakes.close()
     wake(short_folder / "a.wake")

@@ -157,7 +157,7 @@ async def test_the_plugin_of_the_page_works(tmp_path: Path) -> None:
     assert json.loads(await host.call("restock", {"what": "bolts", "how_many": 2})) == {"bolts": 5, "nuts": 0}
     import asyncio
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not agent.inbox.exists():
             await asyncio.sleep(0.005)
     await host.close()

@@ -95,7 +95,7 @@ async def test_connecting_wakes(pipes: FakePipes) -> None:
 
     listening = await serve_pipe(pipes, SOCKET, serve, limit=MAX_LINE)
     threading.Thread(target=wake_pipe, args=(SOCKET,), kwargs={"loop_of": lambda: pipes}).start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await woken.wait()
     for one in listening:
         one.close()

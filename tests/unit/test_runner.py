@@ -196,7 +196,7 @@ _QUICK = {"inbox": InboxPolicy(seen_timeout_s=10.0, max_attempts=3, max_turn_cha
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 

@@ -91,14 +91,14 @@ async def test_a_program_from_its_start_to_its_end(terminals: Terminals, tmp_pat
         77,
     )
     pty.say("héllo")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await output.get() == "héllo".encode()
     terminal.write(b"ja\r")
     terminal.interrupt()
     terminal.resize(24, 80)
     assert (pty.written, pty.size) == ("ja\r\x1b", (24, 80))
     terminal.terminate()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await over == 1
     terminal.close()
     assert pty.calls == ["terminate", "close"]
@@ -108,7 +108,7 @@ async def test_one_that_is_killed(terminals: Terminals, tmp_path: Path) -> None:
     over = asyncio.get_running_loop().create_future()
     terminal = terminals.spawn(["x"], cwd=tmp_path, env={}, on_output=lambda data: None, on_exit=over.set_result)
     terminal.kill()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await over
     assert FakePty.made.calls == ["kill"]
 
