@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,8 +80,10 @@ def test_an_empty_composer_holds_nothing_and_pasted_lines_are_one_draft(coder: F
     coder.run("interrupt", "coder", "--clear")
     look(window[1], "--drive")
     window[1].until("you type")
-    window[1].type("x", "BSpace")
-    window[1].until("❯")
+    window[1].type("x")
+    until(lambda: re.search("❯.x", window[1].shows()))
+    window[1].type("BSpace")
+    until(lambda: not re.search("❯.x", window[1].shows()))
     window[1].type("C-]")
     window[1].until("exit 0")
     until(lambda: coder.status("coder")["detail"] == "")
