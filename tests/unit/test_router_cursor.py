@@ -115,13 +115,25 @@ def test_what_was_just_recorded_is_what_the_disk_has(path: Path) -> None:
         cursor.commit(batch, now=float(turn))
         other = SqliteCursor(path)
         assert cursor.snapshots(["I_1", "I_2", "I_3"]) == other.snapshots(["I_1", "I_2", "I_3"])
-        assert cursor.owed(now=100.0) == other.owed(now=100.0)
+        assert cursor.owed(now=3.0) == other.owed(now=3.0)
         other.close()
     cursor.commit(Batch(feeds=[FeedChange(feed=FEED, progress={"issues": PROGRESS}, gone=("I_2",))]), now=9.0)
     assert set(cursor.snapshots(["I_1", "I_2", "I_3"])) == {"I_1", "I_3"}
+    other = SqliteCursor(path)
+    assert cursor.owed(now=100.0) == other.owed(now=100.0)
+    other.close()
     [joined] = [one for one in cursor.owed(now=100.0) if one.not_before]
     assert joined.entry.metadata["joined"] == 3
     cursor.close()
+
+
+def test_what_is_on_its_way_to_an_inbox_takes_nothing_in(cursor: SqliteCursor) -> None:
+    """A round that began while it still waited is recorded after it was handed out: the inbox has it as it was."""
+    cursor.commit(Batch(owed=[replace(owed("a", "w1"), not_before=50.0)]), now=1.0)
+    [out] = cursor.owed(now=51.0)
+    cursor.commit(Batch(owed=[replace(owed("a", "w2"), not_before=60.0)]), now=49.0)
+    cursor.settle([out.entry.id], now=51.0)
+    assert [(one.entry.id, one.entry.metadata.get("joined")) for one in cursor.owed(now=61.0)] == [("w2", None)]
 
 
 def test_another_process_may_write_at_the_same_time(cursor: SqliteCursor, path: Path) -> None:

@@ -60,6 +60,8 @@ class SqliteCursor:
         # Nobody else writes these, but a person who has the router stopped.
         self._snapshots: Recent[str, Snapshot] = Recent(_RECENT_SNAPSHOTS)
         self._entries: Recent[EntryId, Entry] = Recent(_RECENT_ENTRIES)
+        # What was handed out and is not settled: it may be in its inbox already, so nothing is joined to it.
+        self._under_way: set[EntryId] = set()
 
     def close(self) -> None:
         self._database.close()
@@ -128,7 +130,7 @@ class SqliteCursor:
         with self._database.transaction() as db:
             for change in batch.feeds:
                 _record(db, change, now=now)
-            new = [owed for owed in batch.owed if owe(db, owed, now=now)]
+            new = [owed for owed in batch.owed if owe(db, owed, now=now, under_way=self._under_way)]
             db.executemany(
                 "INSERT OR IGNORE INTO held (key, watch, record, at) VALUES (?, ?, ?, ?)",
                 [(one.key, one.watch, encode_held(one), one.at) for one in batch.held],
@@ -168,6 +170,7 @@ class SqliteCursor:
             if entry is not None:
                 owed = Owed(agent=agent, key=key, entry=entry, item=item, priority=priority, not_before=not_before)
                 found.append(owed)
+        self._under_way.update(owed.entry.id for owed in found)
         return found
 
     def due_at(self, *, besides: Collection[str] = ()) -> float | None:
@@ -186,6 +189,7 @@ class SqliteCursor:
                 [(now, entry_id) for entry_id in delivered],
             )
         self._entries.drop(delivered)
+        self._under_way.difference_update(delivered)
 
     def retain(self, *, watches: Collection[str], feeds: Collection[str]) -> None:
         """Forgets all watches and feeds (by key) but these: if one comes back, it begins anew."""
@@ -274,15 +278,17 @@ def _record(db: sqlite3.Connection, change: FeedChange, *, now: float) -> None:
     db.executemany("DELETE FROM members WHERE watch = ? AND node_id = ?", change.left)
 
 
-def owe(db: sqlite3.Connection, owed: Owed, *, now: float) -> bool:
-    """False when the agent got the key before. What waits for the same item takes the new entry in."""
+def owe(db: sqlite3.Connection, owed: Owed, *, now: float, under_way: Collection[str] = ()) -> bool:
+    """False when the agent got the key before. What waits for the same item takes the new entry in, unless it is
+    `under_way` to its inbox: `now` is when the round began, and what waited then may be appended by now."""
     waiting = None
     if owed.not_before > now:
-        waiting = db.execute(
-            "SELECT id, entry FROM deliveries"
+        rows = db.execute(
+            "SELECT id, entry, entry_id FROM deliveries"
             " WHERE state = 'owed' AND agent = ? AND item = ? AND not_before > ? AND not_before <= ?",
             (owed.agent, owed.item, now, owed.not_before),
-        ).fetchone()
+        )
+        waiting = next((row for row in rows if row[2] not in under_way), None)
     earlier = decode_entry(waiting[1]) if waiting else None
     entry = join_entries(earlier, owed.entry) if earlier else owed.entry
     inserted = db.execute(
