@@ -76,6 +76,6 @@ if sys.platform != "win32":
             tty.setraw(self._in)
 
         def leave(self) -> None:
-            # What was typed and not read is dropped: the shell is not to run it. A window that was closed has no terminal.
+            # What was typed and not read is dropped: the shell is not to run it. A closed window has no terminal.
             with contextlib.suppress(termios.error):
                 termios.tcsetattr(self._in, termios.TCSAFLUSH, self._before)
