@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from relayfleet.bootstrap import scaffolder
+from relayfleet.bootstrap.agents import scaffolder
 from relayfleet.fleet.scaffold import AgentWish
 from relayfleet.model.layout import FleetLayout
 

@@ -111,7 +111,7 @@ def _play(
 
 
 def _make_fleet(layout: FleetLayout, repo: str, *, embedded: bool) -> None:
-    from relayfleet.bootstrap import scaffolder
+    from relayfleet.bootstrap.agents import scaffolder
     from relayfleet.fleet.scaffold import AgentWish
 
     maker = scaffolder(layout)
@@ -126,7 +126,8 @@ def _make_fleet(layout: FleetLayout, repo: str, *, embedded: bool) -> None:
 @contextmanager
 def _running(layout: FleetLayout, *, keep: bool) -> Iterator[None]:
     """The router and the agent, up; and down again at the end unless they are kept."""
-    from relayfleet.bootstrap import lifecycle, router_lifecycle
+    from relayfleet.bootstrap.agents import lifecycle
+    from relayfleet.bootstrap.router import router_lifecycle
 
     router, agents = router_lifecycle(layout), lifecycle(layout)
     done = False

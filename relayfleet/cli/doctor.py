@@ -21,7 +21,7 @@ def run(ctx: Context, *, fix: bool, agents: tuple[str, ...] = (), canary: bool =
 
         return fly(ctx, agents=agents, asked=canary, fix=fix, timeout_s=timeout)
 
-    from relayfleet.bootstrap import examine, mender
+    from relayfleet.bootstrap.doctor import examine, mender
 
     if fix and ctx.caller is not None:
         raise NotAllowed(

@@ -9,7 +9,9 @@ from relayfleet.cli.start import tell_outcomes
 
 def run(ctx: Context) -> int:
     """--json: as `fleet start`, with the supervisor and the router among the agents."""
-    from relayfleet.bootstrap import lifecycle, router_lifecycle, supervisor_lifecycle
+    from relayfleet.bootstrap.agents import lifecycle
+    from relayfleet.bootstrap.router import router_lifecycle
+    from relayfleet.bootstrap.supervisor import supervisor_lifecycle
     from relayfleet.config.roster import read_roster
     from relayfleet.store.intent import write_fleet_intent
 

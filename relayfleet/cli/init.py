@@ -8,7 +8,7 @@ from relayfleet.cli.output import emit, emit_json, say
 
 def run(ctx: Context, *, name: str | None) -> int:
     """--json: {"version": 1, "root", "fleet", "id", "written": [paths relative to the root]}."""
-    from relayfleet.bootstrap import scaffolder
+    from relayfleet.bootstrap.agents import scaffolder
 
     done = scaffolder(ctx.layout).init(name)
     written = [path.relative_to(ctx.layout.root).as_posix() for path in done.written]

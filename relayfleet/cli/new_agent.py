@@ -27,7 +27,7 @@ def run(
     via_gateway: bool,
 ) -> int:
     """--json: {"version": 1, "name", "role", "port", "folder", "watch": name or null, "renewed": bool}."""
-    from relayfleet.bootstrap import scaffolder
+    from relayfleet.bootstrap.agents import scaffolder
     from relayfleet.fleet.scaffold import AgentWish
 
     wish = AgentWish(

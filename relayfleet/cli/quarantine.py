@@ -194,7 +194,7 @@ def _settle(
 
 @contextmanager
 def _opened(ctx: Context, *, doing: str = "") -> Iterator[Quarantine]:
-    from relayfleet.bootstrap import quarantine
+    from relayfleet.bootstrap.router import quarantine
 
     if not ctx.layout.router_db.exists():
         hint = "it fills when the router runs and a route does not trust who wrote something"

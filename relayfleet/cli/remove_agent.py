@@ -11,7 +11,7 @@ from relayfleet.cli.output import emit, emit_json, say
 
 def run(ctx: Context, *, name: str, yes: bool) -> int:
     """--json: {"version": 1, "name", "archived", "routes": how many lost it, "watches": [names that went]}."""
-    from relayfleet.bootstrap import scaffolder
+    from relayfleet.bootstrap.agents import scaffolder
     from relayfleet.model.names import fault_of_name
 
     known = fault_of_name(name) is None and ctx.layout.agent(name).dir.is_dir()

@@ -25,7 +25,7 @@ def run(
 
     --json: as `fleet start`.
     """
-    from relayfleet.bootstrap import lifecycle
+    from relayfleet.bootstrap.agents import lifecycle
     from relayfleet.config.roster import read_roster
     from relayfleet.store.session import ask_anew
 

@@ -173,7 +173,7 @@ def _look_up(item: str, gate: Gate, *, fleet: FleetConfig) -> tuple[Event, tuple
     import json
     from pathlib import Path
 
-    from relayfleet.bootstrap import github_source_of
+    from relayfleet.bootstrap.router import github_source_of
 
     if item.startswith(("https://", "http://")):
         found = asyncio.run(github_source_of(fleet, item).find(item))

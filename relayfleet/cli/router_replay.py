@@ -70,7 +70,7 @@ def run(ctx: Context, *, since: str | None, agent: str | None, item: str | None,
 def _replay(
     ctx: Context, *, since: float, agent: str | None, about: ItemName | None, dry_run: bool
 ) -> tuple[Found, Sequence[Again]]:
-    from relayfleet.bootstrap import replayer
+    from relayfleet.bootstrap.router import replayer
     from relayfleet.store.router_db.replay import Found
 
     if not ctx.layout.router_db.exists():

@@ -14,7 +14,7 @@ def agent(ctx: Context, *, name: str, if_wanted: bool) -> int:
     load_late(*_TLS)
     import asyncio
 
-    from relayfleet.bootstrap import run_agent
+    from relayfleet.bootstrap.runner import run_agent
     from relayfleet.errors import UsageError
 
     fault = fault_of_name(name)
@@ -29,7 +29,7 @@ def router(ctx: Context, *, if_wanted: bool) -> int:
     load_late(*_TLS)
     import asyncio
 
-    from relayfleet.bootstrap import run_router
+    from relayfleet.bootstrap.router import run_router
 
     asyncio.run(run_router(ctx.layout, if_wanted=if_wanted))
     return 0
@@ -40,7 +40,7 @@ def supervisor(ctx: Context) -> int:
     load_late(*_TLS)
     import asyncio
 
-    from relayfleet.bootstrap import run_supervisor
+    from relayfleet.bootstrap.supervisor import run_supervisor
 
     asyncio.run(run_supervisor(ctx.layout))
     return 0

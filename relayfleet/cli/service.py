@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def install(ctx: Context) -> int:
     """--json: as `status`."""
-    from relayfleet.bootstrap import service_control
+    from relayfleet.bootstrap.service import service_control
 
     status = service_control(ctx.layout).install()
     if ctx.json:
@@ -26,7 +26,7 @@ def install(ctx: Context) -> int:
 
 def uninstall(ctx: Context) -> int:
     """--json: as `status`."""
-    from relayfleet.bootstrap import service_control
+    from relayfleet.bootstrap.service import service_control
 
     status = service_control(ctx.layout).uninstall()
     if ctx.json:
@@ -45,7 +45,7 @@ def status(ctx: Context) -> int:
     --json: {"version": 1, "changed", "kind", "name", "place", "installed", "enabled", "active", "pid", "linger",
     "detail", "log_command", "differences": [...], "not_found": [...], "not_passed": [...]}.
     """
-    from relayfleet.bootstrap import service_control
+    from relayfleet.bootstrap.service import service_control
 
     found = service_control(ctx.layout).status()
     sound = found.installed and found.active

@@ -17,7 +17,7 @@ from relayfleet.model.layout import FleetLayout
 def run(ctx: Context, *, agents: tuple[str, ...], all: bool, role: str | None, no_wait: bool) -> int:
     """--json: {"version": 1, "agents": [{"name", "changed", "state", "error", "hint", "detail"}]}. 1 when one failed;
     one that is `queued` waits for room, as `detail` says, which is no failure."""
-    from relayfleet.bootstrap import lifecycle
+    from relayfleet.bootstrap.agents import lifecycle
     from relayfleet.config.roster import read_roster
 
     chosen = select(read_roster(ctx.layout), doing="start", names=agents, everyone=all, role=role)

@@ -10,7 +10,7 @@ from relayfleet.cli.start import tell_outcomes
 
 def run(ctx: Context, *, agents: tuple[str, ...], all: bool, role: str | None) -> int:
     """--json: as `fleet start`."""
-    from relayfleet.bootstrap import lifecycle
+    from relayfleet.bootstrap.agents import lifecycle
     from relayfleet.config.roster import read_roster
 
     chosen = select(read_roster(ctx.layout), doing="stop", names=agents, everyone=all, role=role)

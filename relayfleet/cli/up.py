@@ -23,7 +23,7 @@ def run(ctx: Context, *, detach: bool) -> int:
 
 
 def _detached(ctx: Context) -> int:
-    from relayfleet.bootstrap import supervisor_lifecycle
+    from relayfleet.bootstrap.supervisor import supervisor_lifecycle
     from relayfleet.store.lock import holder_of
 
     outcome = supervisor_lifecycle(ctx.layout).start(wait=True)
@@ -41,7 +41,7 @@ def _detached(ctx: Context) -> int:
 def _foreground(ctx: Context) -> int:
     import asyncio
 
-    from relayfleet.bootstrap import run_supervisor
+    from relayfleet.bootstrap.supervisor import run_supervisor
     from relayfleet.store.lock import holder_of
 
     say(f"the supervisor of {str(ctx.layout.root)!r} begins; Ctrl-C ends it alone, `fleet down` all that it keeps")

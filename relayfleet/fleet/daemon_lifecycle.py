@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from relayfleet.fleet.lifecycle import Outcome
+from relayfleet.fleet.lifecycle import Outcome, no_supervisor
 from relayfleet.ports.daemon import Backend, Handle
 
 _READY_WITHIN_S = 20.0
@@ -15,13 +15,9 @@ _STOP_WITHIN_S = 10.0
 _LOOK_S = 0.03
 
 
-def _nobody() -> bool:
-    return False
-
-
 class DaemonLifecycle:
-    """`observe` gives {"state", "pid", "error", "hint"}; `want` records what is wanted; `failure` holds why it gave up,
-    `errors` what it says beside its log. `call` has a supervisor look, and says whether there is one that
+    """`observe` gives {"state", "pid", "error", "hint"}; `want` records what is wanted; `launch` launches it; `failure`
+    holds why it gave up. `call` has a supervisor look, and says whether there is one that
     answers: then that launches the daemon."""
 
     def __init__(
@@ -32,21 +28,17 @@ class DaemonLifecycle:
         observe: Callable[[], Mapping[str, Any]],
         ask_to_stop: Callable[[], None],
         want: Callable[[Literal["running", "stopped"]], None],
-        argv: Sequence[str],
-        folder: Path,
+        launch: Callable[[], Handle],
         failure: Path,
-        errors: Path,
-        call: Callable[[], bool] = _nobody,
+        call: Callable[[], bool] = no_supervisor,
     ) -> None:
         self._name = name
         self._backend = backend
         self._observe = observe
         self._ask_to_stop = ask_to_stop
         self._want = want
-        self._argv = argv
-        self._folder = folder
+        self._launch = launch
         self._failure = failure
-        self._errors = errors
         self._call = call
 
     def start(self, *, wait: bool) -> Outcome:
@@ -57,7 +49,7 @@ class DaemonLifecycle:
         supervised = self._call()
         self._failure.unlink(missing_ok=True)
         self._want("running")
-        handle = None if supervised and self._call() else self.launch()
+        handle = None if supervised and self._call() else self._launch()
         deadline = time.monotonic() + _READY_WITHIN_S
         while wait and time.monotonic() < deadline:
             seen = self._observe()
@@ -94,10 +86,6 @@ class DaemonLifecycle:
                 self._backend.kill(handle)
             time.sleep(_LOOK_S)
         return self._outcome(changed=True, state="stopped")
-
-    def launch(self) -> Handle:
-        """Launches it, whatever is wanted. Raises FleetError."""
-        return self._backend.launch(self._argv, folder=self._folder, errors=self._errors)
 
     def _outcome(self, *, changed: bool, state: str, error: str = "", hint: str = "") -> Outcome:
         return Outcome(name=self._name, changed=changed, state=state, error=error, hint=hint)

@@ -9,13 +9,10 @@ from dataclasses import dataclass
 from relayfleet.fleet.plan import fault_of_spec, plan_start, plan_stop
 from relayfleet.model.agent import AgentSpec
 from relayfleet.model.fleet import Limits
-from relayfleet.model.layout import FleetLayout
-from relayfleet.model.room import Room
+from relayfleet.model.room import AT_ONCE, Room, queued_behind
 from relayfleet.model.status import UP, AgentStatus
 from relayfleet.ports.daemon import AgentFiles, Backend, Handle, Observer
 
-# Sessions that come up at once: each is a busy process for a moment, more of them only wait for one another.
-_AT_ONCE = 6
 _READY_WITHIN_S = 75.0
 _STOP_WITHIN_S = 15.0
 _LOOK_S = 0.03
@@ -39,32 +36,31 @@ class Outcome:
 Report = Callable[[int, int], None]
 
 
-def _no_supervisor() -> bool:
+def no_supervisor() -> bool:
+    """The `call` of a fleet that nobody looks after."""
     return False
 
 
 class Lifecycle:
-    """`argv_of` gives the command line of an agent's runner. `call` has the supervisor look at what is wanted, and says
+    """`launch` launches the runner of an agent. `call` has the supervisor look at what is wanted, and says
     whether there is one that answers: then that launches what is to be started, so that one alone keeps the limits.
     `free_mb` is the memory of the machine that is available."""
 
     def __init__(
         self,
-        layout: FleetLayout,
         *,
         observer: Observer,
         backend: Backend,
         files: AgentFiles,
-        argv_of: Callable[[str], Sequence[str]],
+        launch: Callable[[str], Handle],
         limits: Limits = _UNLIMITED,
         free_mb: Callable[[], int] | None = None,
-        call: Callable[[], bool] = _no_supervisor,
+        call: Callable[[], bool] = no_supervisor,
     ) -> None:
-        self._layout = layout
         self._observer = observer
         self._backend = backend
         self._files = files
-        self._argv_of = argv_of
+        self._launch = launch
         self._limits = limits
         self._free_mb = free_mb
         self._call = call
@@ -126,19 +122,19 @@ class Lifecycle:
         launched: dict[str, Handle] = {}
         since = dict.fromkeys(coming, time.monotonic())
         while waiting or coming:
-            while waiting and len(coming) < _AT_ONCE:
+            while waiting and len(coming) < AT_ONCE:
                 lack = self._lack(launched.keys() & coming)
                 if lack and coming:
                     break  # what is coming may fail, or take less than was reckoned
                 if lack:
                     for place, name in enumerate(waiting):
-                        detail = (f"{place} wait before it; " if place else "it is the next; ") + lack
+                        detail = queued_behind(place) + lack
                         self._files.want(name, "running", queued=detail)
                         done(Outcome(name=name, changed=True, state="queued", detail=detail))
                     waiting.clear()
                     break
                 name = waiting.pop(0)
-                launched[name] = self._launch(able[name])
+                launched[name] = self._begin(able[name])
                 since[name] = time.monotonic()
                 coming.add(name)
             for status in self._observer.observe(sorted(coming)):
@@ -226,12 +222,10 @@ class Lifecycle:
         self._end([step.name for step in steps.values() if step.act == "stop"], report=report)
         return [Outcome(name=name, changed=steps[name].act == "stop", state="stopped") for name in names]
 
-    def _launch(self, spec: AgentSpec) -> Handle:
-        layout = self._layout.agent(spec.name)
+    def _begin(self, spec: AgentSpec) -> Handle:
         self._files.write_launch(spec)
         self._files.want(spec.name, "running")
-        errors = layout.state / "runner.err"
-        return self._backend.launch(self._argv_of(spec.name), folder=layout.dir, errors=errors)
+        return self._launch(spec.name)
 
     def _end(self, names: Sequence[str], *, report: Report | None = None) -> None:
         handles = {name: self._observer.holder(name) for name in names}
@@ -256,7 +250,7 @@ class Lifecycle:
 
 def _pause_s(coming: int) -> float:
     """Between two looks: to look is work, for those that come up as well, and takes from what they need themselves."""
-    return max(_LOOK_S, 0.015 * coming if coming <= _AT_ONCE else 0.09 + 0.005 * (coming - _AT_ONCE))
+    return max(_LOOK_S, 0.015 * coming if coming <= AT_ONCE else 0.09 + 0.005 * (coming - AT_ONCE))
 
 
 def _of_start(status: AgentStatus, *, changed: bool, wait: bool, late: bool) -> Outcome | None:

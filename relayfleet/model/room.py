@@ -8,6 +8,8 @@ from relayfleet.model.fleet import Limits
 
 # What a session and its runner take once they are up; one that is coming has not taken it yet.
 AGENT_MB = 300
+# Sessions that come up at once: each is a busy process for a moment, more of them only wait for one another.
+AT_ONCE = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,3 +33,8 @@ class Room:
                 f" and limits.min_free_mb is {least}"
             )
         return ""
+
+
+def queued_behind(ahead: int) -> str:
+    """How many others that wait come first, as the beginning of what a queued agent says of itself."""
+    return f"{ahead} wait before it; " if ahead else "it is the next; "

@@ -23,7 +23,7 @@ from typing import Literal
 
 from relayfleet.model.fault import Reason, answer_to
 from relayfleet.model.fleet import Limits
-from relayfleet.model.room import Room
+from relayfleet.model.room import AT_ONCE, Room, queued_behind
 from relayfleet.model.status import UP
 from relayfleet.model.supervision import ROUTER, Memory, Past
 from relayfleet.model.wish import Wish
@@ -40,8 +40,6 @@ UNRESPONSIVE_AFTER_S = 30.0
 LOCKED_WITHIN_S, SETTLES_WITHIN_S = 30.0, 5.0
 # Longer than `fleet stop` takes: what it left alive when it was killed itself is ended after that.
 UNWANTED_AFTER_S = 30.0
-# Sessions that come up at once: each is a busy process for a moment, more of them only wait for one another.
-AT_ONCE = 6
 _ASK_COMING_S, _ASK_SILENT_S, _ASK_UP_S = 0.2, 5.0, 60.0
 
 
@@ -178,7 +176,7 @@ def _is_coming(step: _Step) -> bool:
 
 
 def _queued(name: str, past: Past, lack: str, *, ahead: int, now: float) -> tuple[Past, Change | None]:
-    place = f"{ahead} wait before it; " if ahead else "it is the next; "
+    place = queued_behind(ahead)
     if past.phase == "queued" and past.detail.startswith(place):
         return past, None  # figures that change from look to look are not worth a write each
     after = replace(past, phase="queued", since=past.since if past.phase == "queued" else now, detail=place + lack)

@@ -14,7 +14,6 @@ from relayfleet.fleet.lifecycle import Lifecycle
 from relayfleet.fleet.plan import fault_of_spec, plan_start, plan_stop
 from relayfleet.model.agent import AgentSpec, Claude, Endpoint, Runtime
 from relayfleet.model.fleet import Limits
-from relayfleet.model.layout import FleetLayout
 from relayfleet.model.names import AgentName
 from relayfleet.model.receipt import ENTRY_STATES
 from relayfleet.model.status import AgentState, AgentStatus
@@ -61,11 +60,10 @@ class World(MemoryBackend):
 
 def lifecycle(observer: MemoryObserver, backend: MemoryBackend, files: MemoryAgentFiles, **given: Any) -> Lifecycle:
     return Lifecycle(
-        FleetLayout(Path("/fleet")),
         observer=observer,
         backend=backend,
         files=files,
-        argv_of=lambda name: ["run", "agent", name],
+        launch=lambda name: backend.launch(["run", "agent", name], folder=Path(), errors=Path()),
         **given,
     )
 

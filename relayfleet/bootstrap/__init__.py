@@ -1,0 +1,1 @@
+"""The one place that names concrete classes and joins them, a file for each thing that is joined."""
