@@ -33,7 +33,6 @@ from relayfleet.model.snapshot import snapshot_of
 from relayfleet.model.watch import Feed, Progress, Watch, fingerprint_of
 from relayfleet.ports.cursor import Batch, FeedChange, FreshWatch
 from relayfleet.ports.source import Look, Round, Sight
-from relayfleet.router.daemon import GATHER_S
 from relayfleet.router.deliver import Deliverer
 from relayfleet.router.poll import SWEEP_S, Polled, Poller
 from relayfleet.sources.clock import SystemClock
@@ -43,7 +42,7 @@ from relayfleet.store.authorship import FileAuthorship
 from relayfleet.store.lines import append_lines, read_lines
 from relayfleet.store.log import open_log
 from relayfleet.store.router_db.cursor import SqliteCursor
-from relayfleet.store.router_db.records import encode_line, encode_snapshot
+from relayfleet.store.router_db.records import encode_line, encode_log_line, encode_snapshot
 from relayfleet.store.sockets import sockets_of
 from relayfleet.testing import MemoryAuthorship, MemoryLog, a_report
 from relayfleet.transports.file import FileTransport
@@ -124,10 +123,14 @@ def _changed(one: Report, *, turn: int) -> Report:
 
 async def _play(layout: FleetLayout, batches: Sequence[Sequence[Report]]) -> float:
     """Seconds from the first report to the last synced inbox, looking and delivering at once as the router does."""
-    cursor, log, clock = SqliteCursor(layout.router_db), open_log(layout.router_log), SystemClock()
-    rng = random.Random(1)
+    cursor, log, clock = (
+        SqliteCursor(layout.router_db),
+        open_log(layout.router_log, encode=encode_log_line),
+        SystemClock(),
+    )
+    rng, arrivals = random.Random(1), list[float]()
     poller = Poller(gate=_gate(), cursor=cursor, authorship=FileAuthorship(layout), log=log, rng=rng, moment=0.0)
-    transport = FileTransport(layout, lambda agent: None, encode=encode_line)
+    transport = FileTransport(layout, lambda agent: arrivals.append(time.perf_counter()), encode=encode_line)
     deliverer = Deliverer(cursor=cursor, transport=transport, log=log, clock=clock, rng=rng)
     source, looked = _Changing(batches), False
 
@@ -141,7 +144,6 @@ async def _play(layout: FleetLayout, batches: Sequence[Sequence[Report]]) -> flo
 
     async def deliver() -> None:
         while not looked:
-            await asyncio.sleep(GATHER_S)
             await deliverer.deliver()
         await deliverer.deliver()
 
@@ -149,11 +151,10 @@ async def _play(layout: FleetLayout, batches: Sequence[Sequence[Report]]) -> flo
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(look())
         tasks.create_task(deliver())
-    took = time.perf_counter() - begin
     assert cursor.counts().owed == 0
     cursor.close()
     log.close()
-    return took
+    return arrivals[-1] - begin
 
 
 def _bare(folder: Path, layout: FleetLayout, batches: Sequence[Sequence[Report]]) -> float:

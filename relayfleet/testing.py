@@ -910,6 +910,7 @@ class MemoryCursor:
         self._snapshots: dict[str, tuple[str, Snapshot]] = {}
         self._owed: dict[tuple[str, str], Owed] = {}
         self._done: dict[tuple[str, str], float] = {}
+        self._under_way: set[EntryId] = set()
         self._cooldowns: dict[tuple[str, str], Cooldown] = {}
         self._breakers: dict[tuple[str, str], Breaker] = {}
         self._committed_at: float | None = None
@@ -967,15 +968,18 @@ class MemoryCursor:
         self, *, now: float, ahead_s: float = inf, besides: Collection[str] = (), limit: int = 500
     ) -> Sequence[Owed]:
         due = [one for one in self._owed.values() if not now < one.not_before <= now + ahead_s]
-        found = sorted((one for one in due if one.agent not in besides), key=lambda one: -one.priority)
-        return found[:limit]
+        found = sorted((one for one in due if one.agent not in besides), key=lambda one: -one.priority)[:limit]
+        self._under_way.update(one.entry.id for one in found)
+        return found
 
     def due_at(self, *, besides: Collection[str] = ()) -> float | None:
         return min((one.not_before for one in self._owed.values() if one.agent not in besides), default=None)
 
     def settle(self, delivered: Sequence[EntryId], *, now: float) -> None:
         self._refuse()
-        for place in [place for place, owed in self._owed.items() if owed.entry.id in delivered]:
+        made = self._under_way.intersection(delivered)
+        self._under_way -= made
+        for place in [place for place, owed in self._owed.items() if owed.entry.id in made]:
             del self._owed[place]
             self._done[place] = now
 
@@ -984,6 +988,7 @@ class MemoryCursor:
         self._watches = {name: one for name, one in self._watches.items() if name in watches}
         self._members = {name: one for name, one in self._members.items() if name in watches}
         self._progress = {feed: one for feed, one in self._progress.items() if feed in feeds}
+        self._snapshots = {node_id: one for node_id, one in self._snapshots.items() if one[0] in feeds}
 
     def prune(self, *, now: float) -> None:
         self._refuse()
@@ -1023,7 +1028,8 @@ class MemoryCursor:
         if place in self._owed or place in self._done:
             return False
         for waits, other in self._owed.items():
-            if (other.agent, other.item) == (owed.agent, owed.item) and now < other.not_before <= owed.not_before:
+            same = (other.agent, other.item) == (owed.agent, owed.item) and other.entry.id not in self._under_way
+            if same and now < other.not_before <= owed.not_before:
                 entry, priority = join_entries(other.entry, owed.entry), max(other.priority, owed.priority)
                 self._owed[waits] = replace(other, entry=entry, priority=priority)
                 self._done[place] = now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -131,5 +132,5 @@ def write(path: Path, batch: Batch, *, now: float = 1_000_000.0, delivered: bool
     cursor = SqliteCursor(path)
     cursor.commit(batch, now=now)
     if delivered:
-        cursor.settle([one.entry.id for one in batch.owed], now=now)
+        cursor.settle([one.entry.id for one in cursor.owed(now=math.inf)], now=now)
     cursor.close()

@@ -32,7 +32,7 @@ async def run_router(layout: FleetLayout, *, if_wanted: bool = False) -> None:
     from relayfleet.store.lock import FileLock
     from relayfleet.store.log import open_log
     from relayfleet.store.router_db.cursor import SqliteCursor
-    from relayfleet.store.router_db.records import encode_line
+    from relayfleet.store.router_db.records import encode_line, encode_log_line
     from relayfleet.store.sockets import make_sockets
     from relayfleet.transports.file import FileTransport
     from relayfleet.wire.server import ControlServer
@@ -40,7 +40,7 @@ async def run_router(layout: FleetLayout, *, if_wanted: bool = False) -> None:
     lock = FileLock(layout.router_lock)
     if not take(lock, layout, layout.router_intent, if_wanted=if_wanted):
         return
-    log = open_log(layout.router_log)
+    log = open_log(layout.router_log, encode=encode_log_line)
     try:
         fleet = load_fleet(layout)
         sockets = make_sockets(fleet.id or scaffolder(layout).ensure_id())

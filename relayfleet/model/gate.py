@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from relayfleet.model.change import Changes, EventName
 from relayfleet.model.event import Event, key_of
 from relayfleet.model.filter import matches_filter, parse_filter
@@ -21,8 +23,7 @@ _OF_NOTES: frozenset[EventName] = frozenset({"commented", "reviewed"})
 _ORDER: tuple[Standing, ...] = ("withheld", "vouched", "full")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipient:
+class Recipient(msgspec.Struct, frozen=True, kw_only=True):
     """`routes` are the indices (in routes.json, from 0) of the routes that deliver to the agent, the first one first;
     `priority` is the highest of theirs. `item` is how much the agent gets of the item's own text, `vouchers` are those
     on whose word it does when it is `vouched`, and `notes` are the node ids of the new notes that it gets."""
@@ -35,8 +36,7 @@ class Recipient:
     priority: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
     """What no route lets through to an agent: the item's text, and the notes of these node ids. `routes` are those that
     match and lead to the agent; `reason` is what the first of them says to the first piece."""
 
@@ -47,8 +47,7 @@ class Hold:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """Agents in the order of the routes that lead to them. One that gets some pieces of an event while others are kept
     from it is in both."""
 
@@ -69,8 +68,7 @@ class Finding:
     delivers: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Ruling:
+class _Ruling(msgspec.Struct, frozen=True):
     """What one rule says to an event's pieces. `delivers`: see `Finding`."""
 
     item: Admission
@@ -78,8 +76,7 @@ class _Ruling:
     delivers: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Share:
+class _Share(msgspec.Struct, frozen=True):
     """What rules together let through to an agent, and what none of them does."""
 
     item: Standing

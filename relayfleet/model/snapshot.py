@@ -120,9 +120,12 @@ def is_same(item: Item, before: Snapshot) -> bool:
     return (
         before.whole
         and before.updated_at == item.updated_at
+        and before.url == item.url
+        and before.repo == item.repo
+        and before.private == item.private
+        and before.author == item.author
+        and before.association == item.association
         and before.checks == checks_of(item)
-        and (before.repo, before.url, before.private) == (item.repo, item.url, item.private)
-        and (before.author, before.association) == (item.author, item.association)
     )
 
 
@@ -148,7 +151,7 @@ def note_id(note: Note) -> str:
 
 
 def checks_of(item: Item) -> dict[str, str]:
-    return {check.name: f"{check.state}@{check.at}" for check in item.checks}
+    return {check.name: f"{check.state}@{check.at}" for check in item.checks} if item.checks else {}
 
 
 def text_hash(item: Item) -> str:
@@ -245,7 +248,7 @@ def _undo(
 
 def _heard(notes: Sequence[Note], before: Snapshot | None) -> tuple[str, tuple[str, ...]]:
     known, known_ids = (before.heard, before.heard_ids) if before else ("", ())
-    newest = max((note.updated_at for note in notes), default="")
+    newest = max([note.updated_at for note in notes]) if notes else ""
     if newest < known or not newest:
         return known, known_ids
     ids = {note_id(note) for note in notes if note.updated_at == newest}

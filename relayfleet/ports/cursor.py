@@ -183,7 +183,9 @@ class Cursor(Protocol):
         """The first moment at which something owed may be delivered, None when nothing is, leaving out these agents."""
         ...
 
-    def settle(self, delivered: Sequence[EntryId], *, now: float) -> None: ...
+    def settle(self, delivered: Sequence[EntryId], *, now: float) -> None:
+        """Marks deliveries that `owed` gave as made."""
+        ...
 
     def retain(self, *, watches: Collection[str], feeds: Collection[str]) -> None:
         """Forgets all watches and feeds (by key) but these: if one comes back, it begins anew."""

@@ -44,8 +44,6 @@ PRUNE_EVERY_S = 6 * 3600.0
 GATE_EVERY_S = 1.0
 # So often a lane that waits plans anew: the budget may have been renewed, or spent by others.
 PLAN_EVERY_S = 60.0
-# What comes within this time is brought to the inboxes together: each group is synced once.
-GATHER_S = 0.05
 # So much of the quarantine is in the status.
 HELD_SHOWN = 100
 # How long a lane waits for room in the limits of the minute.
@@ -257,7 +255,6 @@ class Router:
             self._owing.clear()
             again = await self.deliver()
             await self._wait(self._owing, None if again is None else again - self._clock.monotonic())
-            await self._clock.sleep(GATHER_S)
 
     async def _wait(self, event: asyncio.Event, seconds: float | None) -> None:
         """Until the event, or until so much time has passed."""

@@ -26,6 +26,9 @@ from relayfleet.router.schedule import BackOff, back_off
 LOOK_S = 30.0
 # So many inboxes are written at the same time.
 AT_ONCE = 4
+# What comes within this time goes together: one write and one sync for each inbox.
+GATHER_S = 0.05
+MOST = 500
 
 
 @dataclass(slots=True)
@@ -54,10 +57,13 @@ class Deliverer:
 
         Raises StorageFailed when the cursor refuses.
         """
+        batch: Sequence[Owed] = ()
         while True:
+            if len(batch) < MOST:
+                await self._clock.sleep(GATHER_S)
             moment, now = self._clock.monotonic(), self._clock.now()
             waiting = [agent for agent, hold in self._held_up.items() if hold.until > moment]
-            batch = self._cursor.owed(now=now, ahead_s=self.cooldown_s, besides=waiting)
+            batch = self._cursor.owed(now=now, ahead_s=self.cooldown_s, besides=waiting, limit=MOST)
             if not batch:
                 return self._next_try(waiting, now=now, moment=moment)
             outcome = await self._bring(batch)

@@ -110,7 +110,7 @@ def _take_report(
         return snapshot_of(report, known or glimpse_of(item, since=sight.progress[item.kind].mark))
     since, looked_at = progress[item.kind].mark, progress[item.kind].settled_at
     since = progress[item.kind].unshown.get(item.node_id, since)
-    came = max((act.at for act in report.acts if act.kind == "transferred" and act.at > since), default="")
+    came = max([act.at for act in report.acts if act.kind == "transferred" and act.at > since], default="")
     if came:
         # What happened to it elsewhere is no news here.
         since = earlier(came, 1.0)
@@ -119,7 +119,7 @@ def _take_report(
     changes = compare(report, known, content=content, since=since, looked_at=looked_at)
     same = known is not None and changes is None and is_same(item, known)
     snapshot = known if known and same else snapshot_of(report, then, content=content)
-    moved = bool(sight.named) and item.repo.casefold() != sight.named.casefold()
+    moved = item.repo != sight.named and bool(sight.named) and item.repo.casefold() != sight.named.casefold()
     existed = item.created_at <= since and not came
     for view in views:
         if view.fresh or view.watch.kind != item.kind:
@@ -243,9 +243,9 @@ def _of_here(known: Snapshot | None, sight: Sight, acts: Sequence[Act] = ()) -> 
     if known is None:
         return None
     began = sight.progress[known.kind].began if known.kind in sight.progress else ""
-    if max(known.heard, known.updated_at) >= began or any(
-        act.kind == "transferred" and act.at >= began for act in acts
-    ):
+    if known.updated_at >= began or known.heard >= began:
+        return known
+    if any(act.kind == "transferred" and act.at >= began for act in acts):
         return known
     return None
 

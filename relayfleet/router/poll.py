@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from math import inf
 
+import msgspec
+
 from relayfleet.model.change import EventName
-from relayfleet.model.entry import new_entry_id
+from relayfleet.model.entry import new_entry_ids
 from relayfleet.model.event import Event, encode_event
 from relayfleet.model.filter import Filter, parse_filter
 from relayfleet.model.fingerprint import route_fingerprint
@@ -16,6 +18,7 @@ from relayfleet.model.gate import Hold, Recipient, Verdict, judge
 from relayfleet.model.gate_index import index_of
 from relayfleet.model.item import Kind, Report, address_of
 from relayfleet.model.moment import earlier
+from relayfleet.model.names import EntryId
 from relayfleet.model.route import Gate
 from relayfleet.model.snapshot import is_busy
 from relayfleet.model.watch import Feed, Watch, feed_of, fingerprint_of
@@ -36,6 +39,8 @@ LATE_S = 600.0
 # What may be an agent's own writing waits so long for the record of its `gh` call.
 OWN_S = 10.0
 _OF_NOTES: frozenset[EventName] = frozenset({"commented", "reviewed"})
+# So many ids are made at once.
+_IDS = 100
 _BROKEN = "agents answer each other here: the breaker of the route is open"
 
 
@@ -100,6 +105,7 @@ class Poller:
         self._feeds: dict[str, _Feed] = {}
         self._breakers: dict[tuple[str, str], Breaker] = {}
         self._cooldowns: dict[tuple[str, str], Cooldown] = {}
+        self._ids: list[EntryId] = []
         self.forget_breakers()
         self.take(gate, moment=moment)
 
@@ -119,8 +125,9 @@ class Poller:
         for key, node_ids in self._cursor.busy_pulls().items():
             if key in feeds:
                 feeds[key].busy.update(node_ids)
-        known, index = dict(self._cursor.watches()), index_of(gate)
-        self._known, self._feeds, self._gate, self._index = known, feeds, gate, index
+        known, index = self._cursor.watches(), index_of(gate)
+        fresh = {watch.name for watch in gate.watches if known.get(watch.name) != fingerprint_of(watch)}
+        self._fresh, self._feeds, self._gate, self._index = fresh, feeds, gate, index
         self._routes = [route_fingerprint(route) for route in gate.routes]
 
     def forget_breakers(self) -> None:
@@ -143,7 +150,7 @@ class Poller:
     def fresh(self) -> frozenset[str]:
         """The keys of the feeds that have a watch which is yet to begin."""
         return frozenset(
-            key for key, feed in self._feeds.items() if any(self._is_fresh(one) for one, _ in feed.watches)
+            key for key, feed in self._feeds.items() if any(watch.name in self._fresh for watch, _ in feed.watches)
         )
 
     async def poll(self, source: Source, keys: Sequence[str], *, now: float, moment: float) -> Polled:
@@ -172,7 +179,7 @@ class Poller:
         return [f"#{known[one].number}" if one in known else one for one in node_ids]
 
     def _look(self, feed: _Feed, *, moment: float) -> Look:
-        fresh = [(watch, chosen) for watch, chosen in feed.watches if self._is_fresh(watch)]
+        fresh = [(watch, chosen) for watch, chosen in feed.watches if watch.name in self._fresh]
         sweep: Sequence[str] = ()
         if "pulls" in feed.kinds and moment - feed.swept_at >= SWEEP_S:
             sweep = self._cursor.open_pulls(feed.names("pulls"))
@@ -193,7 +200,7 @@ class Poller:
                 Search(
                     watch=watch.name,
                     filter=chosen,
-                    whole=self._is_fresh(watch) or moment - feed.searched_at.get(watch.name, -inf) >= LATE_S,
+                    whole=watch.name in self._fresh or moment - feed.searched_at.get(watch.name, -inf) >= LATE_S,
                     members=lambda node_ids, name=watch.name: self._cursor.in_view(name, node_ids),  # type: ignore[misc]
                 )
                 for watch, chosen in feed.watches
@@ -202,9 +209,6 @@ class Poller:
             sweep=tuple(sweep),
             needs_viewer=any(chosen.needs_viewer for _, chosen in feed.watches),
         )
-
-    def _is_fresh(self, watch: Watch) -> bool:
-        return self._known.get(watch.name) != fingerprint_of(watch)
 
     def _detect(self, look: Look, sight: Sight, viewer: str) -> Detection:
         sight = self._without_unsure(sight, viewer)
@@ -224,7 +228,7 @@ class Poller:
 
     def _view(self, watch: Watch, chosen: Filter, sight: Sight, concerned: Sequence[str]) -> View:
         found = sight.found.get(watch.name)
-        fresh = self._is_fresh(watch)
+        fresh = watch.name in self._fresh
         members: Set[str] = frozenset()
         if not fresh:
             whole = found is not None and found.whole
@@ -232,11 +236,13 @@ class Poller:
                 frozenset(self._cursor.members([watch.name])) if whole else self._cursor.in_view(watch.name, concerned)
             )
         progress = sight.progress.get(watch.kind)
-        late = earlier(progress.settled_at, LATE_S) if progress else ""
+        late = earlier(progress.settled_at, LATE_S) if progress and chosen.search else ""
         return View(watch=watch, filter=chosen, fresh=fresh, members=members, late=late)
 
     def _without_unsure(self, sight: Sight, viewer: str) -> Sight:
         """Leaves out, for the next look, what may be an agent's own writing whose record is still under way."""
+        if not any(report.notes for report in sight.reports):
+            return sight
         progress = dict(sight.progress)
         sure: list[Report] = []
         for report in sight.reports:
@@ -262,7 +268,7 @@ class Poller:
     def _follow(self, look: Look, change: FeedChange, *, moment: float) -> None:
         """Keeps in mind what was looked at, after it was recorded."""
         feed = self._feeds[change.feed.key]
-        self._known.update((fresh.name, fresh.fingerprint) for fresh in change.fresh)
+        self._fresh.difference_update(fresh.name for fresh in change.fresh)
         if look.sweep:
             feed.busy_at = moment
         if moment - feed.swept_at >= SWEEP_S:
@@ -322,7 +328,7 @@ class Poller:
             if through is None:
                 notes.append(f"{mine.agent} is cut off: {_BROKEN}")
                 continue
-            entry = entry_of(told, through, entry_id=new_entry_id(), now=now)
+            entry = entry_of(told, through, entry_id=self._new_id(), now=now)
             not_before = self._cool(through, event, outcome, now=now)
             outcome.owed.append(
                 Owed(
@@ -371,6 +377,11 @@ class Poller:
             }
         )
 
+    def _new_id(self) -> EntryId:
+        if not self._ids:
+            self._ids = new_entry_ids(_IDS)
+        return self._ids.pop()
+
     def _judge(self, event: Event) -> tuple[Verdict, Set[str]]:
         """The gate's decision, and the agents that learn that an item left because they were told of it."""
         verdict = judge(self._index, event)
@@ -386,11 +397,11 @@ class Poller:
         for recipient in recipients:
             for index in recipient.routes:
                 agents.setdefault(index, []).append(recipient.agent)
-        causes = causes_of(event, self._authorship) if agents else None
+        causes = causes_of(event, self._authorship)
+        if causes.others and not self._breakers and not outcome.breakers:
+            return frozenset()
         return frozenset(
-            index
-            for index, names in agents.items()
-            if causes is not None and self._is_broken(index, names, event, causes, outcome, now=now)
+            index for index, names in agents.items() if self._is_broken(index, names, event, causes, outcome, now=now)
         )
 
     def _is_broken(
@@ -441,7 +452,7 @@ def _besides(recipient: Recipient, told: Event | None) -> Recipient:
     if told is None or not recipient.notes:
         return recipient
     kept = {note.node_id for note in told.changes.notes}
-    return replace(recipient, notes=tuple(note for note in recipient.notes if note in kept))
+    return msgspec.structs.replace(recipient, notes=tuple(note for note in recipient.notes if note in kept))
 
 
 def _tells(event: Event, recipient: Recipient) -> bool:

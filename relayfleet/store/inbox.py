@@ -8,7 +8,6 @@ from pathlib import Path
 from relayfleet.errors import StorageFailed
 from relayfleet.model.entry import Entry, decode_entry, encode_entry, refuse_long_body
 from relayfleet.model.names import EntryId
-from relayfleet.store.files import make_private_folder
 from relayfleet.store.lines import append_lines, append_locked, lock_of, read_lines
 from relayfleet.store.segments import SegmentReader, archived, read_live, segment_numbers, segment_path
 
@@ -31,7 +30,6 @@ class FileInbox:
         """One write and one sync for all. Raises FleetError for a body over MAX_BODY_BYTES, and StorageFailed."""
         for entry in entries:
             refuse_long_body(entry)
-        make_private_folder(self._path.parent)
         with lock_of(self._path):
             self._catch_up()
             new = {entry.id: entry for entry in reversed(entries) if entry.id not in self._known}

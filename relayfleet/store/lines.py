@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from relayfleet.errors import StorageFailed
-from relayfleet.store.files import BINARY, make_private_folder, sync_folder, write_all
+from relayfleet.store.files import BINARY, sync_folder, write_all
 from relayfleet.store.lock import FileLock
 
 _PORTION = 1 << 18
@@ -23,7 +23,6 @@ _REMEMBERED = 256
 def append_lines(path: Path, lines: Sequence[bytes]) -> None:
     """Appends `lines` (each ends with its newline) under the file's lock, and syncs them. Raises StorageFailed; then
     nothing was added."""
-    make_private_folder(path.parent)
     with lock_of(path):
         append_locked(path, b"".join(lines))
 

@@ -66,8 +66,7 @@ class FileLock:
         """
         deadline = time.monotonic() + wait_s
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+            fd = self._open()
         except OSError as error:
             raise StorageFailed(f"open lock {str(self._path)!r}", error.strerror or str(error)) from error
         while not _try_lock(fd):
@@ -84,6 +83,14 @@ class FileLock:
             os.close(fd)
             raise StorageFailed(f"take lock {str(self._path)!r}", error.strerror or str(error)) from error
         self._fd = fd
+
+    def _open(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+        try:
+            return os.open(self._path, flags, 0o600)
+        except FileNotFoundError:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return os.open(self._path, flags, 0o600)
 
     def release(self) -> None:
         if self._fd is not None:

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import FileIO
 from pathlib import Path
 
@@ -26,12 +26,18 @@ _AT_ONCE = 100
 _to_json = json.JSONEncoder(ensure_ascii=True, default=str).encode
 
 
+def encode_log_record(record: Mapping[str, object]) -> bytes:
+    """In ASCII: whatever a terminal takes for an order is spelt out."""
+    return _to_json(record).encode()
+
+
 class Log:
     """`log.info("router.event", "12 items", watch="wms")`. A line that the disk refuses is lost: a log stops nobody."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises StorageFailed."""
+    def __init__(self, path: Path, *, encode: Callable[[Mapping[str, object]], bytes] = encode_log_record) -> None:
+        """`encode` gives a record's line, without the newline. Raises StorageFailed."""
         self._path = path
+        self._encode = encode
         self._lock = threading.Lock()
         self._torn = False
         try:
@@ -47,7 +53,7 @@ class Log:
 
     def info_each(self, action: str, lines: Sequence[Mapping[str, object]]) -> None:
         for start in range(0, len(lines), _AT_ONCE):
-            self._append(b"".join(_line("info", action, "", one) for one in lines[start : start + _AT_ONCE]))
+            self._append(b"".join([self._line("info", action, "", one) for one in lines[start : start + _AT_ONCE]]))
 
     def warning(self, action: str, message: str = "", **fields: object) -> None:
         self._write("warning", action, message, fields)
@@ -61,7 +67,11 @@ class Log:
         self._file.close()
 
     def _write(self, level: str, action: str, message: str, fields: Mapping[str, object]) -> None:
-        self._append(_line(level, action, message, fields))
+        self._append(self._line(level, action, message, fields))
+
+    def _line(self, level: str, action: str, message: str, fields: Mapping[str, object]) -> bytes:
+        record = {"ts": round(time.time(), 3), "level": level, "action": action, "message": message, **fields}
+        return self._encode(record) + b"\n"
 
     def _append(self, lines: bytes) -> None:
         # ValueError: the file could not be opened anew after the last rotation.
@@ -88,11 +98,7 @@ class Log:
         self._path.chmod(0o600)
 
 
-def _line(level: str, action: str, message: str, fields: Mapping[str, object]) -> bytes:
-    record = {"ts": round(time.time(), 3), "level": level, "action": action, "message": message, **fields}
-    return _to_json(record).encode() + b"\n"
-
-
-def open_log(path: Path) -> Log:
-    """A log that writes to `path` and keeps at most KEEP older files of MAX_BYTES beside it. Raises StorageFailed."""
-    return Log(path)
+def open_log(path: Path, *, encode: Callable[[Mapping[str, object]], bytes] = encode_log_record) -> Log:
+    """A log that writes to `path` and keeps at most KEEP older files of MAX_BYTES beside it; `encode` gives a record's
+    line, without the newline. Raises StorageFailed."""
+    return Log(path, encode=encode)

@@ -121,6 +121,7 @@ def test_pulls_that_are_open_and_those_that_are_busy(cursor: Cursor) -> None:
 def test_an_agent_gets_a_key_once_for_ever(cursor: Cursor) -> None:
     new = cursor.commit(Batch(owed=[owed("a", "k"), owed("a", "k"), owed("b", "k")]), now=1.0)
     assert ids(new) == ["a-k", "b-k"]
+    assert ids(cursor.owed(now=2.0)) == ["a-k", "b-k"]
     cursor.settle([EntryId("a-k")], now=2.0)
     assert list(cursor.commit(Batch(owed=[owed("a", "k")]), now=3.0)) == []
     assert ids(cursor.owed(now=3.0)) == ["b-k"]
@@ -167,6 +168,22 @@ def test_what_waits_for_one_item_is_joined(cursor: Cursor) -> None:
     assert {"a-1", "a-4"} <= set(ids(cursor.owed(now=200.0)))
 
 
+def test_what_is_on_its_way_to_an_inbox_takes_nothing_in(cursor: Cursor) -> None:
+    """A round that began while it still waited is recorded after it was handed out: the inbox has it as it was."""
+    cursor.commit(Batch(owed=[owed("a", "1", item="I_1", not_before=50.0)]), now=1.0)
+    [out] = cursor.owed(now=51.0)
+    cursor.commit(Batch(owed=[owed("a", "2", item="I_1", not_before=60.0)]), now=49.0)
+    cursor.settle([out.entry.id], now=51.0)
+    assert [(one.entry.id, one.entry.metadata.get("joined")) for one in cursor.owed(now=61.0)] == [("a-2", None)]
+
+
+def test_only_what_was_handed_out_is_settled(cursor: Cursor) -> None:
+    cursor.commit(Batch(owed=[owed("a", "1"), owed("b", "1")]), now=1.0)
+    cursor.owed(now=2.0, besides=["b"])
+    cursor.settle([EntryId("a-1"), EntryId("b-1")], now=2.0)
+    assert ids(cursor.owed(now=3.0)) == ["b-1"]
+
+
 def test_cooldowns_and_breakers(cursor: Cursor) -> None:
     def breaker(count: int, *, opened: bool = False) -> Breaker:
         return Breaker(route="r", item="I_1", count=count, since=5.0, open=opened, about="acme/WMS#1")
@@ -204,6 +221,7 @@ def test_what_is_no_more_is_forgotten_and_the_rest_is_kept(cursor: Cursor) -> No
     assert cursor.progress(FEED) == {"issues": PROGRESS} and cursor.progress(OTHER) == {}
     assert list(cursor.members(["v"])) == list(cursor.members(["o"])) == []
     assert list(cursor.members(["w"])) == ["I_1"]
+    assert set(cursor.snapshots(["I_1", "I_2"])) == {"I_1"}
 
 
 def test_pruning_spares_what_is_owed(cursor: Cursor) -> None:

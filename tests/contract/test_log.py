@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from relayfleet.ports.log import Log
-from relayfleet.store.log import KEEP, MAX_BYTES, open_log
+from relayfleet.store.log import KEEP, MAX_BYTES, encode_log_record, open_log
+from relayfleet.store.router_db.records import encode_log_line
 from relayfleet.testing import MemoryLog
 
 Line = tuple[str, str, str, dict[str, object]]
@@ -25,10 +26,16 @@ class Kind:
 
 
 @contextmanager
-def to_file(folder: Path) -> Iterator[Kind]:
+def to_file(folder: Path, *, encode: Callable[[Mapping[str, object]], bytes] = encode_log_record) -> Iterator[Kind]:
     path = folder / "a.log"
-    with closing(open_log(path)) as log:
-        yield Kind(log, lambda: [_line(json.loads(line)) for line in path.read_text().splitlines()])
+    with closing(open_log(path, encode=encode)) as log:
+        yield Kind(log, lambda: [_line(json.loads(line)) for line in path.read_text("ascii").splitlines()])
+
+
+@contextmanager
+def to_file_quickly(folder: Path) -> Iterator[Kind]:
+    with to_file(folder, encode=encode_log_line) as kind:
+        yield kind
 
 
 def _line(record: dict[str, Any]) -> Line:
@@ -42,7 +49,7 @@ def to_memory(folder: Path) -> Iterator[Kind]:
     yield Kind(log, lambda: log.lines)
 
 
-@pytest.fixture(params=[to_file, to_memory])
+@pytest.fixture(params=[to_file, to_file_quickly, to_memory])
 def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kind]:
     with request.param(tmp_path) as made:
         yield made

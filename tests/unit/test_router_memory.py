@@ -213,7 +213,7 @@ def test_what_was_joined_to_another_entry_is_not_counted_as_lost(path: Path, rep
     write(path, Batch(owed=[first, replace(owed_of(event_of(1), not_before=100.0), key="more")]), now=50.0)
     assert find(replayer, since=10.0) == Found(past=(), lost=(), missing=())
     with closing(SqliteCursor(path)) as cursor:
-        cursor.settle([first.entry.id], now=200.0)
+        cursor.settle([one.entry.id for one in cursor.owed(now=200.0)], now=200.0)
     assert [one.entry for one in find(replayer, since=10.0).past] == [first.entry.id]
     assert find(replayer, since=10.0).lost == ()
 

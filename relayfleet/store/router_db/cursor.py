@@ -46,6 +46,7 @@ KEEP_STRAYS_S = 30 * 86_400.0
 _CHUNK = 500
 # Within a round the same snapshots are asked for several times, and what was just recorded is delivered at once.
 _RECENT_SNAPSHOTS = 1000
+_RECENT_FEEDS = 4000
 _RECENT_ENTRIES = 500
 
 
@@ -58,10 +59,11 @@ class SqliteCursor:
         self._db = self._database.connection
         self._keep_settled_rows = keep_settled_rows
         # Nobody else writes these, but a person who has the router stopped.
+        self._progress: Recent[str, Mapping[Kind, Progress]] = Recent(_RECENT_FEEDS)
         self._snapshots: Recent[str, Snapshot] = Recent(_RECENT_SNAPSHOTS)
         self._entries: Recent[EntryId, Entry] = Recent(_RECENT_ENTRIES)
-        # What was handed out and is not settled: it may be in its inbox already, so nothing is joined to it.
-        self._under_way: set[EntryId] = set()
+        # What was handed out and is not settled, by its row: it may be in its inbox already, nothing is joined to it.
+        self._under_way: dict[EntryId, int] = {}
 
     def close(self) -> None:
         self._database.close()
@@ -70,8 +72,12 @@ class SqliteCursor:
         return dict(self._rows("SELECT name, fingerprint FROM watches"))
 
     def progress(self, feed: Feed) -> Mapping[Kind, Progress]:
-        rows = self._rows("SELECT kind, record FROM progress WHERE feed = ?", (feed.key,))
-        return {kind: decode_progress(record) for kind, record in rows}
+        found = self._progress.of([feed.key])
+        if not found:
+            rows = self._rows("SELECT kind, record FROM progress WHERE feed = ?", (feed.key,))
+            found[feed.key] = {kind: decode_progress(record) for kind, record in rows}
+            self._progress.update(found)
+        return found[feed.key]
 
     def snapshots(self, node_ids: Sequence[str]) -> Mapping[str, Snapshot]:
         found = self._snapshots.of(node_ids)
@@ -145,6 +151,8 @@ class SqliteCursor:
                 [(one.item, one.route, one.count, one.since, one.open, one.about) for one in batch.breakers],
             )
         for change in batch.feeds:
+            if change.progress:
+                self._progress.update({change.feed.key: {**self.progress(change.feed), **change.progress}})
             self._snapshots.update({one.node_id: one for one in change.snapshots})
             self._snapshots.drop(change.gone)
         # What waits may yet be joined to another.
@@ -158,19 +166,19 @@ class SqliteCursor:
         for more than `ahead_s` is to be delivered now, too. What cannot be read (somebody edited the file) is passed
         over."""
         sql = (
-            "SELECT agent, key, entry_id, entry, item, priority, not_before FROM deliveries"  # noqa: S608 - marks
+            "SELECT id, agent, key, entry_id, entry, item, priority, not_before FROM deliveries"  # noqa: S608 - marks
             f" WHERE state = 'owed' AND (not_before <= ? OR not_before > ?) AND agent NOT IN ({_marks(besides)})"
             " ORDER BY priority DESC, id LIMIT ?"
         )
         found = []
         rows = self._rows(sql, (now, now + ahead_s, *besides, limit))
-        recent = self._entries.of([row[2] for row in rows])
-        for agent, key, entry_id, line, item, priority, not_before in rows:
+        recent = self._entries.of([row[3] for row in rows])
+        for row_id, agent, key, entry_id, line, item, priority, not_before in rows:
             entry = recent.get(entry_id) or decode_entry(line)
             if entry is not None:
                 owed = Owed(agent=agent, key=key, entry=entry, item=item, priority=priority, not_before=not_before)
                 found.append(owed)
-        self._under_way.update(owed.entry.id for owed in found)
+                self._under_way[owed.entry.id] = row_id
         return found
 
     def due_at(self, *, besides: Collection[str] = ()) -> float | None:
@@ -182,14 +190,16 @@ class SqliteCursor:
         return next((moment for (moment,) in self._rows(sql, besides)), None)
 
     def settle(self, delivered: Sequence[EntryId], *, now: float) -> None:
-        """Marks deliveries as made. Should a power cut undo that, they are made again, which the inbox refuses."""
+        """Marks deliveries that `owed` gave as made. Should a power cut undo that, they are made again, which the inbox
+        refuses."""
         with self._database.transaction(synced=False) as db:
             db.executemany(
-                "UPDATE deliveries SET state = 'done', at = ? WHERE entry_id = ? AND state = 'owed'",
-                [(now, entry_id) for entry_id in delivered],
+                "UPDATE deliveries SET state = 'done', at = ? WHERE id = ? AND state = 'owed'",
+                [(now, self._under_way[entry_id]) for entry_id in delivered if entry_id in self._under_way],
             )
         self._entries.drop(delivered)
-        self._under_way.difference_update(delivered)
+        for entry_id in delivered:
+            self._under_way.pop(entry_id, None)
 
     def retain(self, *, watches: Collection[str], feeds: Collection[str]) -> None:
         """Forgets all watches and feeds (by key) but these: if one comes back, it begins anew."""
@@ -201,6 +211,8 @@ class SqliteCursor:
                 db.executemany("DELETE FROM members WHERE watch = ?", [(name,) for name in gone])
                 db.executemany("DELETE FROM progress WHERE feed = ?", [(feed,) for feed in ended])
                 db.executemany("DELETE FROM snapshots WHERE feed = ?", [(feed,) for feed in ended])
+            self._progress.drop(ended)
+            self._snapshots.clear()
 
     def prune(self, *, now: float) -> None:
         """Forgets what was settled or held back long ago."""

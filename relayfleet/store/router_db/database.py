@@ -33,7 +33,6 @@ CREATE TABLE deliveries (
     state TEXT NOT NULL CHECK (state IN ('owed', 'done')), at REAL NOT NULL, UNIQUE (agent, key)
 );
 CREATE INDEX deliveries_owed ON deliveries (priority DESC, id) WHERE state = 'owed';
-CREATE INDEX deliveries_by_entry ON deliveries (entry_id) WHERE state = 'owed';
 CREATE TABLE held (
     id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, watch TEXT NOT NULL, record TEXT NOT NULL,
     at REAL NOT NULL, UNIQUE (key, watch)

@@ -12,6 +12,7 @@ from relayfleet.model.entry import Entry, encode_entry
 from relayfleet.model.snapshot import Snapshot
 from relayfleet.model.watch import Progress
 from relayfleet.ports.cursor import Held, HeldFor
+from relayfleet.store.log import encode_log_record
 
 _encode_quickly = msgspec.json.Encoder().encode
 # What msgspec refuses and JSON takes: lone surrogates, and numbers beyond 64 bits.
@@ -41,6 +42,15 @@ def encode_line(entry: Entry) -> bytes:
         return _encode_quickly(record) + b"\n"
     except _REFUSED:
         return encode_entry(entry)
+
+
+def encode_log_line(record: Mapping[str, object]) -> bytes:
+    """As `encode_log_record`, for who writes many."""
+    try:
+        line = _encode_quickly(record)
+    except (*_REFUSED, TypeError):
+        return encode_log_record(record)
+    return line if line.isascii() else encode_log_record(record)
 
 
 def encode_snapshot(snapshot: Snapshot) -> str:
