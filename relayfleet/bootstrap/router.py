@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from relayfleet.bootstrap.agents import scaffolder
@@ -10,9 +11,11 @@ from relayfleet.bootstrap.programs import launch_router
 
 if TYPE_CHECKING:
     from relayfleet.fleet.daemon_lifecycle import DaemonLifecycle
+    from relayfleet.model.event import Event
     from relayfleet.model.fleet import FleetConfig, GithubAccount
     from relayfleet.model.layout import FleetLayout
     from relayfleet.sources.github.source import GitHubSource
+    from relayfleet.store.router_db.past import Past
     from relayfleet.store.router_db.quarantine import Quarantine
     from relayfleet.store.router_db.replay import Replayer
 
@@ -130,6 +133,19 @@ def github_source_of(fleet: FleetConfig, url: str) -> GitHubSource:
     _, _, host, owner, *_ = [*url.split("/"), "", "", "", ""]
     account = account_for(fleet.github_accounts, host=host.lower(), owner=owner)
     return github_source(fleet.github_command, account)
+
+
+def past_of_item(layout: FleetLayout, event: Event, agents: Collection[str]) -> Past:
+    """What the router did about an event's item so far; nothing when it has no database. Raises FleetError."""
+    import contextlib
+
+    from relayfleet.store.router_db.database import Database
+    from relayfleet.store.router_db.past import Past, past_of
+
+    if not layout.router_db.exists():
+        return Past()
+    with contextlib.closing(Database(layout.router_db)) as database:
+        return past_of(database, kind=event.item.kind, node_id=event.item.node_id, agents=agents)
 
 
 def quarantine(layout: FleetLayout) -> Quarantine:

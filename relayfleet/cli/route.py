@@ -7,13 +7,8 @@ from typing import Any
 
 from relayfleet.cli.context import Context
 from relayfleet.cli.output import emit, emit_json, say, table
-from relayfleet.errors import ConfigError, FleetError
-from relayfleet.model.event import Event, decode_event
-from relayfleet.model.fleet import FleetConfig
-from relayfleet.model.gate import Finding, Seeing, Verdict, event_of, explain_event, judge, seen_by
-from relayfleet.model.gate_index import index_of
-from relayfleet.model.item import Report, address_of
-from relayfleet.model.route import Gate, Keys, Match, Route
+from relayfleet.errors import ConfigError
+from relayfleet.model.route import Keys, Match, Route
 from relayfleet.model.trust import Trust
 
 
@@ -59,137 +54,6 @@ def show(ctx: Context) -> int:
         say(f"{remark.where}: {remark.what}")
         say(f"  fix: {remark.fix}")
     return 0
-
-
-def explain(ctx: Context, *, item: str) -> int:
-    """Who would get an item and its notes, by which route, and what trust holds back; for every other route which key
-    failed. Of a URL all notes count as new. Delivers nothing.
-
-    --json: {"version": 1, "item": {"host", "repo", "kind", "number", "title", "author", "association", "state", "url"},
-    "vouchers": [logins], "recipients": [{"agent", "routes": [index], "item": "full", "vouched" or "withheld", "notes":
-    [node ids]}], "held": [{"agent", "routes": [index], "item": whether it is, "notes": [node ids], "reason"}],
-    "watches": [{"name", "sees", "reason"}], "routes": [{"index", "watch", "to", "delivers", "failed": [text], "item":
-    as above or null, "trust": text or null, "notes": [{"id", "kind", "author", "admitted", "trust"}], "cooldown_s"}]}.
-    """
-    from relayfleet.config.load import load_fleet, load_gate
-
-    gate = load_gate(ctx.layout)
-    shown, seeings = _look_up(item, gate, fleet=load_fleet(ctx.layout))
-    events = [seeing.event for seeing in seeings if seeing.event is not None]
-    index = index_of(gate)
-    verdicts = [judge(index, event) for event in events]
-    # What no watch sees reaches nobody; the routes are judged all the same, so that one learns what else is missing.
-    findings = [(event, finding) for event in events or [shown] for finding in explain_event(gate, event)]
-    if ctx.json:
-        emit_json(_explanation(shown, seeings, verdicts, findings))
-        return 0
-    it = shown.item
-    emit(f"{address_of(it.host, it.repo)}#{it.number} {it.title!r} by {it.author} ({it.association}), {it.state}")
-    if shown.vouchers:
-        emit(f"vouched for by: {', '.join(shown.vouchers)}")
-    getting = dict.fromkeys(one.agent for verdict in verdicts for one in verdict.recipients)
-    emit("reaches: " + (", ".join(getting) or "nobody"))
-    for seeing in seeings:
-        sees = "sees it" if seeing.event is not None else "does not see it"
-        emit(f"watch {seeing.watch.name}: {sees}{f': {seeing.reason}' if seeing.reason else ''}")
-    for event, finding in findings:
-        for line in _words(finding, event):
-            emit(line)
-    return 0
-
-
-def _explanation(
-    shown: Event,
-    seeings: tuple[Seeing, ...],
-    verdicts: list[Verdict],
-    findings: list[tuple[Event, Finding]],
-) -> dict[str, Any]:
-    keys = ("host", "repo", "kind", "number", "title", "author", "association", "state", "url")
-    getting: dict[str, dict[str, Any]] = {}
-    for one in (recipient for verdict in verdicts for recipient in verdict.recipients):
-        # Seen by several watches, it is still one entry.
-        entry = getting.setdefault(one.agent, {"agent": one.agent, "routes": [], "item": one.item, "notes": one.notes})
-        entry["routes"] += [place for place in one.routes if place not in entry["routes"]]
-    return {
-        "version": 1,
-        "item": {key: getattr(shown.item, key) for key in keys},
-        "vouchers": list(shown.vouchers),
-        "recipients": list(getting.values()),
-        "held": [
-            {"agent": one.agent, "routes": one.routes, "item": one.item, "notes": one.notes, "reason": one.reason}
-            for one in dict.fromkeys(hold for verdict in verdicts for hold in verdict.held)
-        ],
-        "watches": [{"name": s.watch.name, "sees": s.event is not None, "reason": s.reason} for s in seeings],
-        "routes": [
-            {
-                "index": finding.index,
-                "watch": event.watch,
-                "to": list(finding.route.to),
-                "delivers": bool(verdicts) and finding.delivers,
-                "failed": list(finding.failures),
-                "item": finding.item.standing if finding.item else None,
-                "trust": finding.item.reason if finding.item else None,
-                "notes": [
-                    {
-                        "id": note.node_id,
-                        "kind": note.kind,
-                        "author": note.author,
-                        "admitted": admission.admitted,
-                        "trust": admission.reason,
-                    }
-                    for note, admission in finding.notes
-                ],
-                "cooldown_s": finding.route.cooldown_s,
-            }
-            for event, finding in findings
-        ],
-    }
-
-
-def _words(finding: Finding, event: Event) -> list[str]:
-    """A line for the route, and below it one for each piece of the event."""
-    to = f"route {finding.index} ({event.watch}) to {', '.join(finding.route.to)}"
-    if finding.item is None:
-        return [f"{to}: does not match: " + "; ".join(finding.failures)]
-    lines = [f"{to}: {'delivers' if finding.delivers else 'holds it back'}"]
-    standing = {
-        "full": "goes through",
-        "vouched": "goes through, but for commit message and names of checks and workflows",
-        "withheld": "held back",
-    }
-    lines.append(f"  item: {standing[finding.item.standing]}: {finding.item.reason}")
-    for note, admission in finding.notes:
-        what = f"{note.kind.replace('_', ' ')} by {note.author}"
-        lines.append(f"  {what}: {standing[admission.standing]}: {admission.reason}")
-    if finding.route.cooldown_s:
-        lines.append(f"  cooldown: {finding.route.cooldown_s:g} s per item")
-    return lines
-
-
-def _look_up(item: str, gate: Gate, *, fleet: FleetConfig) -> tuple[Event, tuple[Seeing, ...]]:
-    """From a saved event, or from GitHub: the event as no watch sees it, and what the watches make of it. Raises
-    FleetError."""
-    import asyncio
-    import json
-    from pathlib import Path
-
-    from relayfleet.bootstrap.router import github_source_of
-
-    if item.startswith(("https://", "http://")):
-        found = asyncio.run(github_source_of(fleet, item).find(item))
-        report: Report = found.report
-        unseen = event_of(report, watch="(no watch)", watched_repo=address_of(report.item.host, report.item.repo))
-        return unseen, seen_by(gate, report, repo=found.repo, viewer=found.viewer)
-    try:
-        record = json.loads(Path(item).read_bytes())
-        event = decode_event(record)
-    except (OSError, ValueError) as error:
-        hint = "give the URL of an issue, pull request or run, or a file with a saved event or an inbox line"
-        raise FleetError(f"explain {item!r}", str(error), hint=hint) from error
-    watch = next((w for w in gate.watches if w.name == event.watch), None)
-    if watch is None:
-        return event, ()
-    return event, (Seeing(watch=watch, event=event, reason="the saved event says so"),)
 
 
 def _route_json(route: Route) -> dict[str, Any]:

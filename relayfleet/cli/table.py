@@ -552,7 +552,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         path="route explain",
         help="Who would get an item, by which route, and for every other route which key failed.",
-        run="relayfleet.cli.route:explain",
+        run="relayfleet.cli.route_explain:explain",
         params=(Arg(name="item", help="URL of an issue, pull request or run, or the path of a saved event."),),
         examples=("fleet route explain https://github.com/acme/WMS/issues/41", "fleet route explain event.json"),
     ),

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
+from relayfleet.config.load import load_gate
+from relayfleet.model.event import encode_event
+from relayfleet.model.fingerprint import route_fingerprint
+from relayfleet.model.layout import FleetLayout
+from relayfleet.ports.cursor import Batch, Breaker, Cooldown
 from tests.acceptance.conftest import Fleet
+from tests.events import event_of, owed_of, write
 from tests.standins.github import github_standin
 
 GATE = {
@@ -131,3 +138,29 @@ def test_a_saved_entry(scripted: Fleet) -> None:
     assert [r["agent"] for r in found["recipients"]] == ["coder", "reviewer"]
     saved.write_text("{}")
     assert "cannot explain" in scripted.run("route", "explain", str(saved), code=1).stderr
+
+
+def test_what_the_router_did_about_the_item_counts(scripted: Fleet) -> None:
+    routes = [{"match": {"watch": "w"}, "to": ["coder"], "cooldown_s": 3600}, {"match": {}, "to": ["reviewer"]}]
+    watches = [{"name": "w", "kind": "issues", "repo": "acme/WMS"}]
+    scripted.edit("routes.json", lambda c: c.update({"watches": watches, "routes": routes}))
+    saved = scripted.root / "event.json"
+    saved.write_text(json.dumps(encode_event(event_of(41, "left"))))
+    before = scripted.json("route", "explain", str(saved))
+    assert (before["recipients"], before["told"]) == ([], [])
+    assert [(one["quiet_until"], one["cut_off"]) for one in before["routes"]] == [(None, False), (None, False)]
+
+    until = time.time() + 600
+    quiet, other = map(route_fingerprint, load_gate(FleetLayout(scripted.root)).routes)
+    cooldown = Cooldown(route=quiet, item="I_41", until=until)
+    breaker = Breaker(route=other, item="I_41", count=7, since=time.time(), open=True, about="acme/WMS#41")
+    batch = Batch(owed=[owed_of(event_of(41))], cooldowns=[cooldown], breakers=[breaker])
+    write(FleetLayout(scripted.root).router_db, batch, now=time.time())
+    found = scripted.json("route", "explain", str(saved))
+    # It wrote nothing that the agents may read, and that it left is for those who had something of it.
+    assert ([one["agent"] for one in found["recipients"]], found["told"]) == (["coder"], ["coder"])
+    assert [(one["quiet_until"], one["cut_off"]) for one in found["routes"]] == [(until, False), (None, True)]
+    told = scripted.run("route", "explain", str(saved)).stdout
+    assert "reaches: coder\n" in told
+    assert "cooldown: 3600 s per item; it is quiet about this one, and what comes now waits until " in told
+    assert "breaker: open, what agents alone bring about here is cut off; `fleet route reset 1` closes it" in told

@@ -23,6 +23,7 @@ from relayfleet.model.watch import Feed, Progress
 from relayfleet.ports.cursor import Batch, Breaker, Cooldown, CursorCounts, FeedChange, Held, Owed
 from relayfleet.store.router_db.database import Database
 from relayfleet.store.router_db.decisions import record_decisions
+from relayfleet.store.router_db.past import was_told
 from relayfleet.store.router_db.recent import Recent
 from relayfleet.store.router_db.records import (
     decode_held,
@@ -115,10 +116,7 @@ class SqliteCursor:
         return found
 
     def told(self, agents: Collection[str], *, kind: Kind, node_id: str) -> Set[str]:
-        # Every key of an item begins with this, and '0' follows '/'.
-        first, beyond = f"{kind}/{node_id}/", f"{kind}/{node_id}0"
-        sql = "SELECT 1 FROM deliveries WHERE agent = ? AND key >= ? AND key < ? LIMIT 1"
-        return {agent for agent in agents if self._rows(sql, (agent, first, beyond))}
+        return {agent for agent in agents if was_told(self._database, agent, kind=kind, node_id=node_id)}
 
     def cooldowns(self) -> Sequence[Cooldown]:
         rows = self._rows("SELECT route, item, until FROM cooldowns")
