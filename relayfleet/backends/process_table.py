@@ -8,10 +8,9 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from relayfleet.backends.cgroup import own_group, session_of
-from relayfleet.backends.processes import all_pids
+from relayfleet.backends.proc import all_pids, stat_of, variables_of
 from relayfleet.model.names import AgentName, SessionId
 from relayfleet.ports.machine import SessionProcess
 
@@ -75,16 +74,12 @@ def _environment(pid: int) -> dict[str, str]:
             return psutil.Process(pid).environ()
         except (psutil.Error, OSError):
             return {}
-    try:
-        words = Path(f"/proc/{pid}/environ").read_bytes().decode("utf-8", "replace").split("\0")
-    except OSError:
-        return {}
-    return dict(word.partition("=")[::2] for word in words)
+    return dict(one.decode("utf-8", "replace").partition("=")[::2] for one in variables_of(pid))
 
 
 def _started(pid: int) -> float | None:
-    """When a process started, None for a zombie and for one that is gone: clock ticks since the boot (proc(5), field
-    22), which no setting of the clock changes; elsewhere seconds since the epoch."""
+    """When a process started, None for a zombie and for one that is gone: clock ticks since the boot; elsewhere seconds
+    since the epoch."""
     if sys.platform != "linux":
         import psutil
 
@@ -92,11 +87,8 @@ def _started(pid: int) -> float | None:
             return psutil.Process(pid).create_time()
         except psutil.Error:
             return None
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(") ")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else float(fields[19])
+    stat = stat_of(pid)
+    return None if stat is None or stat.state in "ZX" else stat.started
 
 
 def _command(pid: int) -> str:

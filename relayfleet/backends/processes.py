@@ -8,11 +8,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Protocol
 
 from relayfleet.backends.cgroup import ControlGroup, group_name, groups_named, is_in, own_group, session_group
+from relayfleet.backends.proc import all_pids, children_of, stat_of, variables_of, words_of
 from relayfleet.ports.session import ProcessTree
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -93,9 +94,9 @@ class LocalProcessTree:
         if sys.platform != "linux":
             return
         own = os.getsid(0)
-        for pid in _children(os.getpid()):
-            state, session = _stat(pid)
-            if state == "Z" and session != own:
+        for pid in children_of(os.getpid()):
+            stat = stat_of(pid)
+            if stat is not None and stat.state == "Z" and stat.session != own:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)
 
@@ -122,9 +123,10 @@ class LocalProcessTree:
                 return True
             if pid in spared:
                 return False
-            if _carries(pid, b"RELAYFLEET_AGENT="):
+            if any(one.startswith(b"RELAYFLEET_AGENT=") for one in variables_of(pid)):
                 return True
-            pid = _parent(pid)
+            stat = stat_of(pid)
+            pid = stat.parent if stat is not None else 0
         return False
 
     def end_strays(self, session_id: str) -> int:
@@ -191,7 +193,7 @@ def descendants(pid: int, *, spare: Collection[int] = ()) -> list[int]:
     found: list[int] = []
     waiting = [pid]
     while waiting:
-        for child in _children(waiting.pop()):
+        for child in children_of(waiting.pop()):
             if child in spare:
                 continue
             waiting.append(child)
@@ -200,58 +202,18 @@ def descendants(pid: int, *, spare: Collection[int] = ()) -> list[int]:
     return found
 
 
-def _children(pid: int) -> list[int]:
-    children: list[int] = []
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            with contextlib.suppress(OSError):
-                children += [int(word) for word in (task / "children").read_text().split()]
-    return children
-
-
 def _is_runner(pid: int) -> bool:
     """Whether its command line is one of `fleet run agent`; runners hide their environment."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
+    words = words_of(pid)
     return (b"run", b"agent") in itertools.pairwise(words) and any(b"relayfleet" in word for word in words)
 
 
-def _carries(pid: int, variable: bytes) -> bool:
-    """Whether a process has an environment variable; one that hides its environment has none."""
-    try:
-        environ = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return False
-    return any(one.startswith(variable) for one in environ.split(b"\0"))
-
-
-def _parent(pid: int) -> int:
-    """0 of a process that is gone (proc(5), field 4)."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return 0
-    return int(text.rpartition(") ")[2].split()[1])
-
-
 def _is_zombie(pid: int) -> bool:
-    state, _ = _stat(pid)
-    if state == "Z" and sys.platform != "win32":
+    stat = stat_of(pid)
+    if stat is not None and stat.state == "Z" and sys.platform != "win32":
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
-    return state in ("Z", "")
-
-
-def _stat(pid: int) -> tuple[str, int]:
-    """State and session id of a process (proc(5), fields 3 and 6), or "" when it is gone."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return "", 0
-    fields = text.rpartition(") ")[2].split()
-    return fields[0], int(fields[3])
+    return stat is None or stat.state == "Z"
 
 
 def processes_of_session(session_id: str, *, group: str = "", agent: str = "") -> list[int]:
@@ -267,24 +229,14 @@ def processes_of_session(session_id: str, *, group: str = "", agent: str = "") -
                 if marker.items() <= process.environ().items():
                     found.append(process.pid)
         return [pid for pid in found if pid != os.getpid()]
-    pids = []
-    for pid in all_pids():
-        if pid != os.getpid() and (_has_marker(pid, marker) or (group and is_in(group, pid))) and not _is_zombie(pid):
-            pids.append(pid)
-    return pids
-
-
-def all_pids() -> list[int]:
-    """Every process of this machine. Linux alone."""
-    return [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdecimal()]
-
-
-def _has_marker(pid: int, marker: Mapping[str, str]) -> bool:
-    wanted = {f"{key}={value}".encode() for key, value in marker.items()}
-    try:
-        return wanted <= set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
-    except OSError:  # gone, another user's, or hidden
-        return False
+    wanted = {f"{name}={value}".encode() for name, value in marker.items()}
+    return [
+        pid
+        for pid in all_pids()
+        if pid != os.getpid()
+        and (wanted.issubset(variables_of(pid)) or (group and is_in(group, pid)))
+        and not _is_zombie(pid)
+    ]
 
 
 def _end(

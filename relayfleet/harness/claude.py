@@ -1,4 +1,4 @@
-"""The interactive `claude` as a session: its command line, its configuration, and what it says of itself.
+"""`claude` as a session, in a terminal or headless: its command line, its configuration, and what it says of itself.
 
 Formats observed of Claude Code 2.1.328: the registry (see `registry.py`), the transcript
 `$CLAUDE_CONFIG_DIR/projects/<folder>/<session id>.jsonl` (see `transcript.py`), and what a session that will not start
@@ -61,7 +61,7 @@ class ClaudeHarness:
         self._lent: dict[str, str] = {}
         self._login: tuple[object, ...] = ()
         self._registry = Registry(self.registry)
-        self._tail = TranscriptTail()
+        self._tail = TranscriptTail(None)
 
     @property
     def folder(self) -> Path:
@@ -222,7 +222,7 @@ class ClaudeHarness:
         return self._registry.look(session_id, pid)
 
     def follow(self, session_id: SessionId) -> None:
-        self._tail.begin(next(iter(self._transcripts(session_id)), None))
+        self._tail = TranscriptTail(next(iter(self._transcripts(session_id)), None))
 
     def progress(self, session_id: SessionId) -> TurnProgress | None:
         known = self._tail.path
@@ -294,7 +294,7 @@ def _move(path: Path, target: Path) -> None:
 
 def _content(path: Path) -> str:
     try:
-        return _sum(path.read_bytes())
+        return path.read_bytes().decode("utf-8", "surrogateescape")
     except FileNotFoundError:
         return ""
     except OSError as error:
@@ -302,11 +302,8 @@ def _content(path: Path) -> str:
 
 
 def _fingerprint(value: object) -> str:
-    return _sum(json.dumps(value, sort_keys=True, default=dict).encode())
-
-
-def _sum(data: bytes) -> str:
     """Tells a change, which is no attack: what hashlib loads would cost every runner half a megabyte."""
+    data = json.dumps(value, sort_keys=True, default=dict).encode()
     return f"{len(data)}-{zlib.crc32(data):08x}"
 
 

@@ -147,6 +147,11 @@ class HeadlessTerminals:
         program = shutil.which(argv[0], path=env.get("PATH"))
         if program is None:
             raise FleetError(f"run {argv[0]!r}", "it is not found on PATH", hint="install it, or name its full path")
+        before = None
+        if sys.platform == "linux":
+            from relayfleet.harness.terminal import before_exec
+
+            before = before_exec(self._enter)
         try:
             process = subprocess.Popen(
                 [program, *argv[1:]],
@@ -155,17 +160,9 @@ class HeadlessTerminals:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                preexec_fn=self._before if sys.platform == "linux" else None,  # noqa: PLW1509 - no thread runs yet
+                preexec_fn=before,  # noqa: PLW1509 - it imports nothing and takes no lock
             )
         except (OSError, ValueError) as error:
             raise FleetError(f"run {argv[0]!r}", str(error)) from error
         self._terminal = HeadlessTerminal(process, on_said=self.on_said, on_output=on_output, on_exit=on_exit)
         return self._terminal
-
-    def _before(self) -> None:
-        if sys.platform == "linux":
-            from relayfleet.harness.terminal import die_with_parent
-
-            die_with_parent()
-        if self._enter is not None:
-            self._enter()

@@ -32,11 +32,22 @@ def terminals(enter: Callable[[], None] | None = None) -> Terminals:
 if sys.platform != "win32":
     from ptyprocess import PtyProcess
 
-    def die_with_parent() -> None:
-        """In the child, before exec: the kernel sends SIGTERM when the runner dies, kill -9 included."""
+    _PR_SET_PDEATHSIG = 1
+
+    def before_exec(enter: Callable[[], None] | None) -> Callable[[], None]:
+        """What a child calls between fork and exec: on Linux, that the kernel sends it SIGTERM when this process dies,
+        kill -9 included; then `enter`. It is made ready here: a fork of a process with threads may import nothing."""
         import ctypes
 
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)
+        prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+
+        def before() -> None:
+            if prctl is not None:
+                prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+            if enter is not None:
+                enter()
+
+        return before
 
     class PosixTerminal:
         """Owns the child; notices its death by SIGCHLD."""
@@ -155,7 +166,7 @@ if sys.platform != "win32":
                     cwd=str(cwd),
                     env=dict(env),
                     dimensions=(ROWS, COLUMNS),
-                    preexec_fn=self._before,
+                    preexec_fn=before_exec(self._enter),
                 )
             except (OSError, ValueError) as error:
                 raise FleetError(f"run {argv[0]!r}", str(error)) from error
@@ -164,12 +175,6 @@ if sys.platform != "win32":
             self._terminals.append(terminal)
             loop.call_soon(self._reap)
             return terminal
-
-        def _before(self) -> None:
-            if sys.platform == "linux":
-                die_with_parent()
-            if self._enter is not None:
-                self._enter()
 
         def _reap(self) -> None:
             for terminal in list(self._terminals):

@@ -110,21 +110,15 @@ def _said(record: dict[str, Any]) -> tuple[str, bool]:
 class TranscriptTail:
     """Follows a transcript from where it ended when the session was started."""
 
-    def __init__(self) -> None:
-        self.path: Path | None = None
-        self._offset = 0
+    def __init__(self, path: Path | None) -> None:
+        """`path` is the transcript that a session goes on with, None for one that begins."""
+        self.path = path
+        self._offset = _size(path) if path is not None else 0
         self._rest = b""
         self._at = 0.0
         self._asked = 0
         self._asked_since = 0.0
         self._tools: dict[str, tuple[str, float]] = {}
-
-    def begin(self, path: Path | None) -> None:
-        """A session process starts; `path` is the transcript that it goes on with."""
-        self.__init__()  # type: ignore[misc]
-        self.path = path
-        if path is not None:
-            self._offset = _size(path)
 
     def read(self, path: Path | None) -> TurnProgress | None:
         """`path` is the transcript, None while there is none."""

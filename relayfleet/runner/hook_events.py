@@ -21,12 +21,6 @@ Payload = Mapping[str, Any]
 Answer = Mapping[str, Any]
 
 
-# The errors of a StopFailure that another try may not meet. Observed of Claude Code 2.1.328: 500, 503, 529 and a
-# refused connection are `server_error`, 429 is `rate_limit`; for good are `authentication_failed` (401, 403),
-# `model_not_found`, `invalid_request` and `unknown` (400).
-PASSING = frozenset({"server_error", "rate_limit", "overloaded"})
-
-
 class HookEvents:
     """One method per event; what is not known is answered with nothing, which lets the session go on."""
 

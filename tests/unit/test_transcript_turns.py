@@ -94,9 +94,9 @@ def told(tail: TranscriptTail, path: Path) -> TurnProgress:
 
 
 def test_requests_without_an_answer_are_counted(tmp_path: Path) -> None:
-    path, tail = tmp_path / "x.jsonl", TranscriptTail()
+    path = tmp_path / "x.jsonl"
     path.write_bytes(asked() * 5)
-    tail.begin(path)
+    tail = TranscriptTail(path)
     assert told(tail, path) == TurnProgress()
     first = path.stat().st_mtime
     with path.open("ab") as file:
@@ -110,8 +110,7 @@ def test_requests_without_an_answer_are_counted(tmp_path: Path) -> None:
 
 
 def test_the_tool_that_runs_the_longest_is_told(tmp_path: Path) -> None:
-    path, tail = tmp_path / "x.jsonl", TranscriptTail()
-    tail.begin(None)
+    path, tail = tmp_path / "x.jsonl", TranscriptTail(None)
     assert tail.read(None) is None
     path.write_bytes(prompt("hi") + USE[:40])
     assert told(tail, path).tool == ""
@@ -124,6 +123,6 @@ def test_the_tool_that_runs_the_longest_is_told(tmp_path: Path) -> None:
 
 
 def test_a_transcript_that_goes_away_harms_nothing(tmp_path: Path) -> None:
-    path, tail = tmp_path / "x.jsonl", TranscriptTail()
-    tail.begin(path)
+    path = tmp_path / "x.jsonl"
+    tail = TranscriptTail(path)
     assert told(tail, path) == TurnProgress()
