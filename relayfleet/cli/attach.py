@@ -8,11 +8,12 @@ import selectors
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 from relayfleet.cli.canvas import ENTER, LEAVE, MARKED_PASTES, PLAIN_PASTES, Canvas
 from relayfleet.cli.context import Context
+from relayfleet.cli.mirror import Mirror
 from relayfleet.cli.output import safe, say
 from relayfleet.cli.selection import select
 from relayfleet.client.attach import Attachment, attach
@@ -20,7 +21,6 @@ from relayfleet.config.roster import read_roster
 from relayfleet.errors import FleetError, NotAllowed, Unreachable, UsageError
 from relayfleet.harness.composer import composer_of
 from relayfleet.harness.console import Console, console
-from relayfleet.harness.emulator import Emulator
 from relayfleet.store.sockets import sockets_of
 from relayfleet.wire.attach import Composer, State
 
@@ -49,7 +49,7 @@ def run(ctx: Context, *, agent: str, drive: bool, take: bool) -> int:
         raise FleetError(doing, "it is not running", hint=hint) from None
     viewing = Viewing(agent, here, line)
     code = 0
-    with _ended_by_signals():
+    with _ended_by_signals() as let_nothing_in:
         try:
             here.enter()
             here.write(ENTER.encode())
@@ -57,6 +57,7 @@ def run(ctx: Context, *, agent: str, drive: bool, take: bool) -> int:
         except _Signalled as signalled:
             why, code = f"ended by signal {signalled.number}", 128 + signalled.number
         finally:
+            let_nothing_in()
             line.close()
             with contextlib.suppress(OSError):
                 here.write(LEAVE.encode())
@@ -82,10 +83,7 @@ class Viewing:
         self._line = line
         self._canvas = Canvas(colours=not os.environ.get("NO_COLOR"))
         self._window = here.size()
-        self._state: State | None = None
-        self._emulator = Emulator(1, 2)
-        self._whole = True
-        self._lost = 0
+        self._mirror = Mirror(line)
         self._pastes_marked = False
 
     def run(self) -> str:
@@ -116,31 +114,24 @@ class Viewing:
                 ready = {key.fd for key, _ in selector.select(wait)}
 
     def _take(self, came: State | bytes) -> None:
-        if isinstance(came, bytes):
-            self._emulator.feed(came)
-            return
-        before, self._state = self._state, came
-        if came.error:
+        drove = self._drives
+        self._mirror.take(came)
+        if isinstance(came, State) and came.error:
             raise FleetError(f"attach to {self._agent!r}", came.error)
-        if self._emulator.size != (came.rows, came.columns):
-            self._emulator.resize(came.rows, came.columns)
-        if came.fresh:
-            self._emulator.clear()
-            self._emulator.bracketed_paste = not came.whole
-            self._lost += came.lost
-            if not came.whole:
-                self._line.repaint()
-        if came.drives and not (before and before.drives):
+        if self._drives and not drove:
             self._resize_session()
+
+    @property
+    def _drives(self) -> bool:
+        return self._mirror.state is not None and self._mirror.state.drives
 
     def _type(self, keys: bytes) -> str:
         """What a person typed goes to the session, or says that it is over, and why."""
         typed, detach, _ = keys.partition(_DETACH)
-        drives = self._state is not None and self._state.drives
-        if not drives:
+        if not self._drives:
             return "detached" if not keys or detach or _CTRL_C in keys else ""
         if typed:
-            self._line.type(typed if self._emulator.bracketed_paste else _unmarked(typed))
+            self._line.type(typed if self._mirror.emulator.bracketed_paste else _unmarked(typed))
         if keys and not detach:
             return ""
         self._line.leave(self._composer(typed))
@@ -148,7 +139,7 @@ class Viewing:
 
     def _composer(self, typed: bytes) -> Composer:
         """What the screen says of the composer when the person leaves. Keys of this moment are not on it yet."""
-        return "unknown" if typed else composer_of(self._emulator.rows())
+        return "unknown" if typed else composer_of(self._mirror.emulator.rows())
 
     def _look_at_size(self) -> bool:
         window = self._here.size()
@@ -156,7 +147,7 @@ class Viewing:
             return False
         self._window = window
         self._canvas.forget()
-        if self._state is not None and self._state.drives:
+        if self._drives:
             self._resize_session()
         return True
 
@@ -164,16 +155,16 @@ class Viewing:
         self._line.resize(self._window[0] - 1, self._window[1])
 
     def _draw(self) -> None:
-        if self._pastes_marked != (self._state is not None and self._state.drives):
+        if self._pastes_marked != self._drives:
             self._pastes_marked = not self._pastes_marked
             self._here.write((MARKED_PASTES if self._pastes_marked else PLAIN_PASTES).encode())
         drawn = self._canvas.draw(
-            self._emulator.rows(), self._emulator.cursor, window=self._window, below=safe(self._below())
+            self._mirror.emulator.rows(), self._mirror.emulator.cursor, window=self._window, below=safe(self._below())
         )
         self._here.write(drawn.encode(sys.stdout.encoding or "utf-8", "replace"))
 
     def _below(self) -> str:
-        state = self._state
+        state = self._mirror.state
         if state is None:
             return f" {self._agent}"
         parts = [self._agent, "you type" if state.drives else "view only"]
@@ -183,8 +174,8 @@ class Viewing:
             parts.append("its session is down")
         if state.viewers > 1:
             parts.append(f"{state.viewers} viewers")
-        if self._lost:
-            parts.append(f"{self._lost} bytes left out: this terminal is slow")
+        if self._mirror.lost:
+            parts.append(f"{self._mirror.lost} bytes left out: this terminal is slow")
         return f" {' | '.join(parts)} | ctrl-] detaches"
 
 
@@ -194,17 +185,23 @@ def _unmarked(keys: bytes) -> bytes:
 
 
 @contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """A signal that ends the process ends it in order, so that the terminal is left as it was."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        raise _Signalled(number)
-
+def _ended_by_signals() -> Iterator[Callable[[], None]]:
+    """A signal that ends the process ends it in order, so that the terminal is left as it was. What is given lets none
+    in any more: it is for leaving, which the first signal begins itself."""
     names = ("SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT")
     numbers = [number for name in names if (number := getattr(signal, name, None)) is not None]
+
+    def let_nothing_in() -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        let_nothing_in()
+        raise _Signalled(number)
+
     before = {number: signal.signal(number, end) for number in numbers}
     try:
-        yield
+        yield let_nothing_in
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

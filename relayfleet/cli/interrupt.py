@@ -5,6 +5,7 @@ from __future__ import annotations
 import selectors
 
 from relayfleet.cli.context import Context
+from relayfleet.cli.mirror import Mirror
 from relayfleet.cli.output import emit, emit_json
 from relayfleet.cli.selection import select
 from relayfleet.client.attach import Attachment, attach
@@ -12,7 +13,6 @@ from relayfleet.client.control import ask
 from relayfleet.config.roster import read_roster
 from relayfleet.errors import FleetError, NotAllowed, Unreachable
 from relayfleet.harness.composer import composer_of
-from relayfleet.harness.emulator import Emulator
 from relayfleet.store.sockets import sockets_of
 
 _ANSWER_WITHIN_S = 5.0
@@ -52,11 +52,11 @@ def run(ctx: Context, *, agent: str, clear: bool) -> int:
 def _clear(doing: str, line: Attachment) -> None:
     """Deletes line by line until the screen shows an empty one. Keys go to nothing but such a line: where none is
     shown, the operator's word is all there is. Raises FleetError when it does not get empty."""
-    emulator = Emulator(1, 2)
+    mirror = Mirror(line)
     try:
         for _ in range(_MOST_ROUNDS):
-            _watch(line, emulator)
-            composer = composer_of(emulator.rows())
+            _watch(line, mirror)
+            composer = composer_of(mirror.emulator.rows())
             if composer != "text":
                 line.leave("empty")
                 return
@@ -66,18 +66,10 @@ def _clear(doing: str, line: Attachment) -> None:
         line.close()
 
 
-def _watch(line: Attachment, emulator: Emulator) -> None:
+def _watch(line: Attachment, mirror: Mirror) -> None:
     """Takes in what the session shows until it says nothing for _QUIET_S, or the line ends."""
     with selectors.DefaultSelector() as selector:
         selector.register(line, selectors.EVENT_READ)
         while came := line.receive() if line.has_more or selector.select(_QUIET_S) else None:
             for one in came:
-                if isinstance(one, bytes):
-                    emulator.feed(one)
-                    continue
-                if emulator.size != (one.rows, one.columns):
-                    emulator.resize(one.rows, one.columns)
-                if one.fresh:
-                    emulator.clear()
-                    if not one.whole:
-                        line.repaint()
+                mirror.take(one)

@@ -10,7 +10,7 @@ from typing import Any
 from relayfleet.client.control import ask_all
 from relayfleet.config.roster import Roster
 from relayfleet.errors import FleetError, StorageFailed
-from relayfleet.model.approval import Behaviour
+from relayfleet.model.approval import Behaviour, decided_before
 from relayfleet.model.layout import FleetLayout
 from relayfleet.ports.approval import Ruling
 from relayfleet.store.approvals import read_rulings
@@ -18,7 +18,6 @@ from relayfleet.store.lock import holder_of
 from relayfleet.store.sockets import sockets_of
 
 _ANSWER_WITHIN_S = 5.0
-_PAST: Mapping[Behaviour, str] = {"allow": "approved", "deny": "denied"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +90,7 @@ def _why_not(layout: FleetLayout, roster: Roster, approval_id: str) -> str:
         return "there is none of this id"
     agent, ruling = last
     if ruling.state == "decided" and ruling.behaviour is not None:
-        return f"it was {_PAST[ruling.behaviour]} before, by {ruling.by}"
+        return decided_before(ruling.behaviour, ruling.by)
     if ruling.state == "withdrawn":
         return f"nothing of {agent!r} waits for it any more: {ruling.reason}"
     return f"nothing of {agent!r} waits for it any more: its session ended"

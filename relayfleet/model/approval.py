@@ -56,6 +56,11 @@ class Decision:
     keep: Sequence[Mapping[str, Any]] = ()
 
 
+def decided_before(behaviour: Behaviour, by: str) -> str:
+    """Why it cannot be decided once more."""
+    return f"it was {'approved' if behaviour == 'allow' else 'denied'} before, by {by}"
+
+
 def answered(request: Request, answer: str | None) -> Mapping[str, Any] | None:
     """The input that an allowed call is to have, None for the one that it came with. Observed of Claude Code 2.1.328:
     a question is answered by `answers`, from its words to the words of the answer, a plan has to be given back, and a

@@ -26,6 +26,7 @@ from relayfleet.model.approval import (
     Request,
     answered,
     bounded,
+    decided_before,
     lasting,
     named_rules,
     same_call,
@@ -169,7 +170,7 @@ class Approvals:
         doing = f"{'approve' if behaviour == 'allow' else 'deny'} {approval_id!r}"
         if known in self._decided:
             before = self._decided[known]
-            raise FleetError(doing, f"it was {_PAST[before.behaviour]} before, by {before.by}")
+            raise FleetError(doing, decided_before(before.behaviour, before.by))
         item = self._items.get(known)
         if item is None or item.line == "none":
             return None
@@ -341,9 +342,6 @@ class Approvals:
             "since": item.since,
             "line": item.line,
         }
-
-
-_PAST: Mapping[Behaviour, str] = {"allow": "approved", "deny": "denied"}
 
 
 def _entry_of(item: _Item) -> Any:
