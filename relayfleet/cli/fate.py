@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from relayfleet.cli.output import say
 from relayfleet.model.layout import FleetLayout
 from relayfleet.model.names import EntryId
 from relayfleet.model.receipt import ENDS, EntryState, Receipt, follows
@@ -45,10 +46,12 @@ def follow(
     on_end: Callable[[Fate], None] = lambda fate: None,
 ) -> list[Fate]:
     """Waits until each agent's entry is as `wanted` ("seen", "handled") or never will be, `timeout_s` at most; calls
-    `on_end` for each as it comes to that. In the order of `entries`. Raises StorageFailed."""
+    `on_end` for each as it comes to that. Says which of them do not run and so have nothing coming yet. In the order of
+    `entries`. Raises StorageFailed."""
     watches = {agent: ReceiptWatch(layout.agent(agent).receipts, [entry]) for agent, entry in entries.items()}
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     fates: dict[str, Fate] = {}
+    first = True
     while True:
         over = deadline is not None and time.monotonic() >= deadline
         for agent, watch in watches.items():
@@ -58,14 +61,12 @@ def follow(
             if fate is not None:
                 fates[agent] = fate
                 on_end(fate)
+            elif first and holder_of(layout.agent(agent).runner_lock) is None:
+                say(f"{agent} does not run: it waits in its inbox; start it with `fleet start {agent}`")
+        first = False
         if len(fates) == len(entries):
             return [fates[agent] for agent in entries]
         time.sleep(_LOOK_EVERY_S)
-
-
-def is_running(layout: FleetLayout, agent: str) -> bool:
-    """Whether its runner lives."""
-    return holder_of(layout.agent(agent).runner_lock) is not None
 
 
 def _fate(

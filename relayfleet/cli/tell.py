@@ -74,12 +74,10 @@ def _queue(ctx: Context, roster: Roster, name: str, body: str, ttl_s: float | No
 
 
 def _wait(ctx: Context, queued: dict[str, EntryId], *, wanted: str, timeout_s: float | None) -> int:
-    from relayfleet.cli.fate import Fate, follow, is_running
+    from relayfleet.cli.fate import Fate, follow
 
     for name, entry_id in queued.items():
         say(f"queued for {name} as {entry_id}")
-        if not is_running(ctx.layout, name):
-            say(f"{name} does not run: it waits in its inbox; start it with `fleet start {name}`")
     several = len(queued) > 1
 
     def show(fate: Fate) -> None:

@@ -121,7 +121,10 @@ def test_tell_waits_for_an_agent_that_is_stopped(real: Fleet) -> None:
     _agent(real, start=False)
     late = real.run("tell", "coder", "--wait", "--timeout=0.2", "hello", code=1)
     assert "coder does not run: it waits in its inbox" in late.stderr
-    assert "not in time; it is queued" in late.stderr
+    assert "queued for coder as" in late.stderr and "not in time; it is queued" in late.stderr
+    (entry,) = real.entries("coder")
+    waited = real.run("wait", "coder", "--for=handled", str(entry["id"]), "--timeout=0.2", code=1)
+    assert "coder does not run: it waits in its inbox" in waited.stderr
     waiting = subprocess.Popen(
         [sys.executable, "-m", "relayfleet", "tell", "--wait=handled", "coder", "[[say here I am]]"],
         env=real.env,
