@@ -123,7 +123,7 @@ class Systemd:
         shown = ("--property=UnitFileState,ActiveState,SubState,MainPID,Result,NRestarts", self.name(fleet_id))
         ran = self._systemctl("show", *shown)
         if ran.code != 0:
-            return Installed(definition=definition, linger=linger, detail=_last_line(ran))
+            return Installed(definition=definition, linger=linger, detail=_first_line(ran))
         said = dict(line.split("=", 1) for line in ran.stdout.splitlines() if "=" in line)
         pid = int(said.get("MainPID") or 0)
         detail = f"{said.get('ActiveState', '')} ({said.get('SubState', '')})"
@@ -185,7 +185,7 @@ class Systemd:
         if ran.code != 0:
             raise FleetError(
                 "install service",
-                f"user {self._user!r} may not linger, so it would end at logout: {_last_line(ran)}",
+                f"user {self._user!r} may not linger, so it would end at logout: {_first_line(ran)}",
                 hint=f"`sudo loginctl enable-linger {self._user}`, then install again",
             )
 
@@ -203,9 +203,8 @@ class Systemd:
             hint = f"try by hand: systemctl {'' if self._is_system else '--user '}{' '.join(words)}"
             if no_manager:
                 hint = f"log in as {self._user!r} with a session of its own (ssh, not su), then try again"
-            raise FleetError(f"{verb} service", f"systemctl {words[0]}: {_last_line(ran)}", hint=hint)
+            raise FleetError(f"{verb} service", f"systemctl {words[0]}: {_first_line(ran)}", hint=hint)
 
 
-def _last_line(ran: Ran) -> str:
-    lines = (ran.stderr.strip() or ran.stdout.strip() or f"exit code {ran.code}").splitlines()
-    return lines[0]
+def _first_line(ran: Ran) -> str:
+    return (ran.stderr.strip() or ran.stdout.strip() or f"exit code {ran.code}").splitlines()[0]

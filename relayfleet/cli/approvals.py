@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from relayfleet.cli.context import Context
-from relayfleet.cli.moment import length, shown
+from relayfleet.cli.moment import shown
 from relayfleet.cli.output import bold, clear, emit, emit_json, say
 from relayfleet.client.approvals import Waiting, waiting
 from relayfleet.config.roster import read_roster
 from relayfleet.model.approval import FORM, QUESTION, labels_of
+from relayfleet.model.duration import in_words
 from relayfleet.model.turn import clean
 
 _LOOK_AGAIN_S = 1.0
@@ -90,7 +91,7 @@ def _show(approval: Approval) -> None:
     """Whatever the session or others wrote stands behind `| `: none of it can pass for a line of ours."""
     since = float(approval.get("since") or 0)
     tool = " ".join(clean(str(approval.get("tool"))).split())
-    age = length(time.time() - since)
+    age = in_words(time.time() - since)
     emit(bold(f"{approval['id']}  {approval['agent']}") + f"  wants to use {tool}, since {shown(since)} ({age})")
     entry = approval.get("entry")
     if entry:

@@ -23,12 +23,3 @@ def seconds_of(duration: str, *, doing: str) -> float:
 def shown(at: float) -> str:
     """A moment in seconds since the epoch, in local time."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
-
-
-def length(seconds: float) -> str:
-    """A duration in its largest fitting unit: `90 s`, `15 min`, `3 h`, `12 days`."""
-    left = max(0.0, seconds)
-    for unit, size in (("days", 2 * _UNITS_S["d"]), ("h", 2 * _UNITS_S["h"]), ("min", 2 * _UNITS_S["m"])):
-        if left >= size:
-            return f"{left / (size / 2):.0f} {unit}"
-    return f"{left:.0f} s"

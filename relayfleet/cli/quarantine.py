@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from relayfleet.cli.confirm import confirmed
 from relayfleet.cli.context import Context
 from relayfleet.cli.delivering import WHEN, tell_of_deliveries
-from relayfleet.cli.moment import length, shown
+from relayfleet.cli.moment import shown
 from relayfleet.cli.output import emit, emit_json, say, table
 from relayfleet.errors import FleetError, UsageError
 from relayfleet.fleet.quarantine import Case, Piece, case_of, pieces_in_words
+from relayfleet.model.duration import in_words
 from relayfleet.model.turn import clean
 from relayfleet.ports.cursor import Held
 
@@ -63,7 +64,7 @@ def show_all(ctx: Context, *, agent: str | None, repo: str | None, limit: int) -
             [
                 (
                     case.held.id,
-                    length(now - case.held.at),
+                    in_words(now - case.held.at),
                     f"{case.repo}#{case.event.item.number}",
                     " ".join(case.event.names),
                     ", ".join(dict.fromkeys(f"{piece.author} ({piece.trust})" for piece in case.pieces)),
@@ -104,7 +105,7 @@ def show(ctx: Context, *, id: str) -> int:
     item, held = case.event.item, case.held
     emit(f"{held.id}  {case.repo}#{item.number} ({item.kind}) {' '.join(case.event.names)}, by watch {held.watch}")
     emit(f"    {_line(item.url)}")
-    emit(f"    held back since {shown(held.at)}, for {length(time.time() - held.at)}")
+    emit(f"    held back since {shown(held.at)}, for {in_words(time.time() - held.at)}")
     if case.event.vouchers:
         emit(f"    vouched for by {_line(', '.join(case.event.vouchers))}")
     for hold in held.holds:

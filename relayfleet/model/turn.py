@@ -99,18 +99,14 @@ _SAID_OF_REPEATS: dict[Repeat, str] = {
 }
 
 
-def render_batch(parts: Sequence[Part], *, limit: int) -> str:
-    """The turn of several entries, each under its own frame."""
+def render(parts: Sequence[Part], *, limit: int) -> str:
+    """The turn of an entry, or of several, each under its own frame. The texts of each are cut at `limit` characters in
+    all; its pointer tells where the full text is then."""
     if len(parts) == 1:
         return _render(parts[0], limit=limit)
     return "\n\n".join(
         _render(part, limit=limit, place=f"{number}/{len(parts)}") for number, part in enumerate(parts, 1)
     )
-
-
-def render(entry: Entry, *, limit: int, pointer: str, attempt: int = 1, repeat: Repeat = "") -> str:
-    """The whole turn, its texts cut at `limit` characters in all; `pointer` tells where the full text is then."""
-    return _render(Part(entry=entry, attempt=attempt, repeat=repeat, pointer=pointer), limit=limit)
 
 
 def _render(part: Part, *, limit: int, place: str = "") -> str:

@@ -163,6 +163,7 @@ class Runner:
     def join(self, link: ShimLink) -> None:
         """The line to the shim, made by whoever opens the sockets."""
         self._deliveries.link = link
+        self._deliveries.notify = link.notify if self.spec.claude.channels else None
         self._approvals.relay = link.permit
 
     def join_stream(self, speak: Callable[[bytes], None]) -> Callable[[Said], None]:

@@ -18,7 +18,7 @@ from relayfleet.model.agent import AgentSpec
 from relayfleet.model.entry import Entry
 from relayfleet.model.names import EntryId
 from relayfleet.model.receipt import DROPPABLE, ENDS, ENTRY_STATES, Receipt, states_of
-from relayfleet.model.turn import Part, full_text, length_of, render_batch
+from relayfleet.model.turn import Part, full_text, length_of, render
 from relayfleet.ports.delivery import Inbox, Receipts, Upkeep
 from relayfleet.ports.log import Log
 from relayfleet.runner import session as s
@@ -53,14 +53,11 @@ class Way(Protocol):
         """`steer`: into the turn that is under way, if it gets that far."""
         ...
 
-    def notify(self, content: str, meta: Mapping[str, str]) -> None:
-        """By a channel notification, where the session has channels."""
-        ...
-
 
 @dataclass(kw_only=True)
 class Deliveries:
-    """`link` is the way into the session; `on_change` is called whenever something was decided."""
+    """`link` is the way into the session, `notify` what sends a channel notification where the session has channels;
+    `on_change` is called whenever something was decided."""
 
     spec: AgentSpec
     inbox: Inbox
@@ -72,6 +69,7 @@ class Deliveries:
     clock: Callable[[], float]
     on_change: Callable[[], None]
     link: Way | None = None
+    notify: Callable[[str, Mapping[str, str]], None] | None = None
     _restored: bool = False
     _unread: str = ""
     _unwritten: str = ""
@@ -202,7 +200,7 @@ class Deliveries:
         send = next((effect for effect in effects if isinstance(effect, s.Send)), None)
         if send is not None:
             assert self.link is not None
-            by_channel = self.spec.claude.channels and not send.steer and all(e.attempts == 1 for e in send.entries)
+            by_channel = self.notify is not None and not send.steer and all(e.attempts == 1 for e in send.entries)
             self._way = "channel" if by_channel else self.link.name
         if not self._record([effect for effect in effects if isinstance(effect, s.Record)], now):
             return []  # nothing is offered that is not on record: this step is taken again at the next look
@@ -244,9 +242,9 @@ class Deliveries:
             # Known as lost once this step is taken; it is offered again when its time comes.
             asyncio.get_running_loop().call_soon(self.lose, first.id, str(error))
             return
-        text = render_batch(parts, limit=limit)
-        if self._way == "channel":
-            self.link.notify(text, {"id": first.id, "origin": first.source})
+        text = render(parts, limit=limit)
+        if self._way == "channel" and self.notify is not None:
+            self.notify(text, {"id": first.id, "origin": first.source})
         else:
             self.link.offer(first.id, text, str(uuid.uuid4()), steer=send.steer)
 

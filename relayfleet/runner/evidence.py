@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from relayfleet.model.duration import in_words
 from relayfleet.ports.session import TurnProgress
 
 # From when on it is told what a turn waits for: quick enough for a person who looks, too slow for what is usual.
@@ -49,7 +50,7 @@ def judge(
     silent_s = now - max(since, evidence.newest())
     waits = _waits_for(progress, now) if progress is not None else ""
     if silent_s >= unresponsive_s and (draws or progress is None or not progress.tool):
-        return Judgement(True, f"nothing was seen of it for {duration(silent_s)}, while it claims to work")
+        return Judgement(True, f"nothing was seen of it for {in_words(silent_s)}, while it claims to work")
     return Judgement(False, waits)
 
 
@@ -57,17 +58,10 @@ def _waits_for(progress: TurnProgress, now: float) -> str:
     if progress.asked:
         waited_s = now - progress.asked_since
         if progress.asked > 1 and waited_s >= _RETRY_TOLD_S:
-            return f"the model endpoint does not answer (retrying: attempt {progress.asked} in {duration(waited_s)})"
+            return f"the model endpoint does not answer (retrying: attempt {progress.asked} in {in_words(waited_s)})"
         if waited_s >= _SILENCE_TOLD_S:
-            return f"no answer from the model for {duration(waited_s)}"
+            return f"no answer from the model for {in_words(waited_s)}"
         return ""
     if progress.tool and (runs_s := now - progress.tool_since) >= _TOOL_TOLD_S:
-        return f"in {progress.tool} for {duration(runs_s)}"
+        return f"in {progress.tool} for {in_words(runs_s)}"
     return ""
-
-
-def duration(seconds: float) -> str:
-    """In the largest unit that fits: `48 s`, `42 min`, `3.5 h`."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

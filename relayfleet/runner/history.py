@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from relayfleet.errors import FleetError, StorageFailed
@@ -167,6 +167,3 @@ class Telling:
             content = f"{frame}\n{lines}\n{rest}"
             self._history.heard()
         self._way.offer(entry_id, content, uuid, steer=steer)
-
-    def notify(self, content: str, meta: Mapping[str, str]) -> None:
-        self._way.notify(content, meta)

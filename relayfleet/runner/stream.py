@@ -7,7 +7,7 @@ id is the prompt's, and the ids in the message's frames are the entries'.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from relayfleet.model.approval import Request
 from relayfleet.model.turn import ids_in_frames
@@ -62,9 +62,6 @@ class Stream:
     def offer(self, entry_id: str, content: str, uuid: str, *, steer: bool = False) -> None:
         self._texts[uuid] = content
         self._speak(encode_user(content, uuid))
-
-    def notify(self, content: str, meta: Mapping[str, str]) -> None:
-        raise NotImplementedError("a headless session has no channels: the configuration refuses them")
 
     def over(self) -> None:
         """The session's process is gone: nobody waits for an answer any more."""

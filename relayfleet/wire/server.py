@@ -8,20 +8,17 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from relayfleet.errors import FleetError
 from relayfleet.wire.control import MAX_LINE, decode_line, encode_line, refusal
 from relayfleet.wire.token import is_token
 
+if TYPE_CHECKING:
+    from relayfleet.wire.pipes import Closing, Serve
+
 Answer = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 LineLoop = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Mapping[str, Any]], Awaitable[None]]
-
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-class Closing(Protocol):
-    def close(self) -> None: ...
 
 
 def with_token(token: str, line: LineLoop) -> LineLoop:

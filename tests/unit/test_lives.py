@@ -10,7 +10,7 @@ from relayfleet.model.conversation import Conversation, begun_anew, briefed, wit
 from relayfleet.model.fault import REASONS
 from relayfleet.model.names import SessionId
 from relayfleet.ports.session import TurnProgress
-from relayfleet.runner.evidence import Evidence, duration, judge
+from relayfleet.runner.evidence import Evidence, judge
 from relayfleet.runner.lives import DEATHS, DEATHS_BEFORE_READY, Death, after, is_full
 from relayfleet.runner.refusals import refused, told, trouble_of
 
@@ -128,10 +128,6 @@ def test_a_tool_explains_the_silence_of_a_session_that_draws_nothing() -> None:
 )
 def test_what_a_turn_waits_for_is_told_when_it_takes_long(progress: TurnProgress, detail: str) -> None:
     assert looked(Evidence(output=999.9), progress, now=1000.0) == (False, detail)
-
-
-def test_durations_are_short() -> None:
-    assert [duration(s) for s in (0.4, 119, 120, 2520, 12_600)] == ["0 s", "119 s", "2 min", "42 min", "3.5 h"]
 
 
 # ---- refusals

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from relayfleet.cli.moment import length, seconds_of
+from relayfleet.cli.moment import seconds_of
 from relayfleet.errors import UsageError
+from relayfleet.model.duration import in_words
 
 
 @pytest.mark.parametrize(
@@ -38,4 +39,4 @@ def test_what_is_no_duration(duration: str) -> None:
     ],
 )
 def test_lengths(seconds: float, words: str) -> None:
-    assert length(seconds) == words
+    assert in_words(seconds) == words

@@ -15,7 +15,7 @@ from relayfleet.errors import FleetError
 from relayfleet.model.agent import AgentSpec
 from relayfleet.model.layout import AgentLayout
 from relayfleet.model.names import AgentName
-from relayfleet.model.turn import render
+from relayfleet.model.turn import Part, render
 from relayfleet.plughost.host import PluginHost
 from relayfleet.ports.delivery import Inbox
 from relayfleet.store.inbox import FileInbox, read_entries
@@ -250,7 +250,7 @@ async def test_the_template_runs(bench: Bench) -> None:
     assert await host.call("greet", {"name": "ann"}) == "good day, ann"
     seen: list[Any] = []
     await bench.until(lambda: seen.extend(bench.inbox.read_new()) or len(seen) >= 2)
-    text = render(seen[0], limit=1000, pointer="")
+    text = render([Part(entry=seen[0])], limit=1000)
     assert text.startswith(f"[FROM _template | reminder | id={seen[0].id}]\n")
     assert text.endswith("> Look through your inbox for what is left undone.")
     assert bench.failures() == []

@@ -10,7 +10,7 @@ import pytest
 from relayfleet.model.change import Changes
 from relayfleet.model.item import Check
 from relayfleet.model.names import EntryId
-from relayfleet.model.turn import render
+from relayfleet.model.turn import Part, render
 from relayfleet.ports.cursor import Held, Owed
 from relayfleet.router.release import released
 from relayfleet.router.replay import replayed
@@ -47,7 +47,7 @@ def test_of_a_comment_on_a_trusted_item_only_the_comment_goes() -> None:
     assert (owed.entry.body, known["events"], known["event"]) == ("", ["commented"], "commented")
     assert (known["title"], known["trust"]) == ("The pump is loud", "stranger")
     assert "withheld" not in known
-    turn = render(owed.entry, limit=10_000, pointer="")
+    turn = render([Part(entry=owed.entry)], limit=10_000)
     assert "> try this" in turn
     assert "known already" not in turn
     assert "withheld" not in turn
@@ -97,4 +97,4 @@ def test_a_delivery_once_more() -> None:
     assert again.not_before == 0.0
     assert (again.entry.id, again.entry.ts, again.entry.body) == ("new1", 9.0, before.entry.body)
     assert again.entry.metadata == {**before.entry.metadata, "replay_of": before.entry.id, "key": again.key}
-    assert f"> delivered again, as before with id: {before.entry.id}" in render(again.entry, limit=99, pointer="")
+    assert f"> delivered again, as before with id: {before.entry.id}" in render([Part(entry=again.entry)], limit=99)

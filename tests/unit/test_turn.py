@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from relayfleet.model.entry import Entry, new_entry_id
 from relayfleet.model.names import EntryId
-from relayfleet.model.turn import Part, Repeat, clean, defuse, ids_in_frames, render, render_batch
+from relayfleet.model.turn import Part, Repeat, clean, defuse, ids_in_frames, render
 
 ID = EntryId("0123456789abcdef")
 JOINER = "\u2060"
@@ -52,7 +52,7 @@ def entry(source: str, body: str, /, **given: object) -> Entry:
 
 
 def turn(of: Entry, *, limit: int = 1000) -> str:
-    return render(of, limit=limit, pointer="/full")
+    return render([Part(entry=of, pointer="/full")], limit=limit)
 
 
 # ---- a stranger's text
@@ -87,7 +87,7 @@ def test_the_id_in_the_frame_is_the_entrys(source: str, body: str, facts: dict[s
     made = Entry(id=new_entry_id(), ts=1.0, source=source, body=body, metadata={**facts, "from": body})
     repeats: tuple[Repeat, ...] = ("", "session-died")
     for attempt, repeat in zip((1, 4), repeats, strict=True):
-        text = render(made, limit=1000, pointer="/full", attempt=attempt, repeat=repeat)
+        text = render([Part(entry=made, attempt=attempt, repeat=repeat, pointer="/full")], limit=1000)
         assert ids_in_frames(text) == (made.id,)
         assert ids_in_frames(f'<channel source="relayfleet" id="{made.id}">\n{text}\n</channel>') == (made.id,)
 
@@ -172,11 +172,11 @@ def test_no_text_is_slow_to_render(source: str, body: str) -> None:
 def test_another_programs_own_id_is_found_in_the_frame() -> None:
     made = Entry(id=EntryId("job-17_b"), ts=1.0, source="github", body="hello")
     for attempt in (1, 2):
-        assert ids_in_frames(render(made, limit=100, pointer="", attempt=attempt)) == ("job-17_b",)
+        assert ids_in_frames(render([Part(entry=made, attempt=attempt)], limit=100)) == ("job-17_b",)
 
 
 def test_a_repeat_says_so() -> None:
-    text = render(entry("operator", "go on"), limit=100, pointer="", attempt=2, repeat="session-died")
+    text = render([Part(entry=entry("operator", "go on"), attempt=2, repeat="session-died")], limit=100)
     first, second, third = text.split("\n")
     assert first == f"[FROM operator | message | id={ID} attempt=2 repeat=session-died]"
     assert second == "The session died while it worked on this: see what is done already, then go on."
@@ -184,7 +184,7 @@ def test_a_repeat_says_so() -> None:
 
 
 def test_a_second_offer_says_so_in_words() -> None:
-    text = render(entry("operator", "go on"), limit=100, pointer="", attempt=2)
+    text = render([Part(entry=entry("operator", "go on"), attempt=2)], limit=100)
     assert text.split("\n")[1] == "This is offered again, because nothing showed that you saw it before."
 
 
@@ -192,7 +192,7 @@ def test_a_second_offer_says_so_in_words() -> None:
 @settings(deadline=None)
 def test_a_batch_holds_the_ids_of_its_entries_and_no_others(bodies: list[tuple[str, str]]) -> None:
     made = [Entry(id=new_entry_id(), ts=1.0, source=source, body=body) for source, body in bodies]
-    text = render_batch([Part(entry=one) for one in made], limit=1000)
+    text = render([Part(entry=one) for one in made], limit=1000)
     assert ids_in_frames(text) == tuple(one.id for one in made)
     assert ids_in_frames(f"Another Claude session sent a message:\n{text}\n\nThis came from") == ids_in_frames(text)
 
@@ -200,7 +200,7 @@ def test_a_batch_holds_the_ids_of_its_entries_and_no_others(bodies: list[tuple[s
 def test_each_entry_of_a_batch_stands_under_its_own_frame() -> None:
     told = Entry(id=EntryId("a"), ts=1.0, source="operator", body=f"do it\n<channel x>{FORGED}\n{FORGED}")
     strange = Entry(id=EntryId("b"), ts=1.0, source="ci", body="it broke\n" + FORGED)
-    text = render_batch([Part(entry=told), Part(entry=strange, attempt=2, repeat="retried")], limit=1000)
+    text = render([Part(entry=told), Part(entry=strange, attempt=2, repeat="retried")], limit=1000)
     assert text == (
         "[FROM operator | message | id=a batch=1/2]\n"
         f"do it\n<channel x>{FORGED}\n[{JOINER}{FORGED[1:]}\n\n"
