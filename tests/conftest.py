@@ -12,12 +12,21 @@ from pathlib import Path
 import psutil
 import pytest
 
+from relayfleet.backends.cgroup import own_group
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 TOOLS = CHECKOUT / ".tools" / "node_modules"
 _MISSING = "missing: "
 CI = bool(os.environ.get("RELAYFLEET_CHECK_CI"))
 
-# Program -> where it is, and the command that installs it.
+
+def _own_group() -> Path | None:
+    """Where this user may make a control group, None where it may not."""
+    group = own_group()
+    return group.folder if group is not None and os.access(group.folder, os.W_OK) else None
+
+
+# Program, or what else a test cannot do without -> where it is, and what helps.
 PROGRAMS: dict[str, tuple[Path | None, str]] = {
     "gh": (Path(found) if (found := shutil.which("gh")) else None, "apt-get install gh"),
     "strace": (Path(found) if (found := shutil.which("strace")) else None, "apt-get install strace"),
@@ -28,6 +37,8 @@ PROGRAMS: dict[str, tuple[Path | None, str]] = {
         else None,
         "apt-get install systemd dbus dbus-user-session libpam-systemd",
     ),
+    "root": (Path("/") if getattr(os, "geteuid", lambda: 1)() == 0 else None, "run the tests as root"),
+    "cgroup-v2": (_own_group(), "run the tests where this user may write to a cgroup v2"),
     "claude": (TOOLS / ".bin" / "claude", "npm install --prefix .tools @anthropic-ai/claude-code@2.1.328"),
     "github-schema": (
         TOOLS / "@octokit" / "graphql-schema" / "schema.graphql",

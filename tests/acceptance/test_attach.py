@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 import socket
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,10 +61,6 @@ def shown(data: bytes, times: int = 1) -> str:
     return f"[[print {times} {base64.b64encode(data).decode()}]]"
 
 
-def look(window: Window, *words: str, rows: int = 30, columns: int = 100) -> None:
-    window.open([sys.executable, "-m", "relayfleet", "attach", "coder", *words], rows=rows, columns=columns)
-
-
 def line_to(fleet: Fleet, *, drive: bool = False, take: bool = False) -> Attachment:
     fleet_id = json.loads((fleet.root / "fleet.json").read_text())["id"]
     return attach(sockets_of(fleet_id).control("coder"), doing="attach", drive=drive, take=take)
@@ -80,7 +76,7 @@ def hang_up(line: Attachment) -> None:
 def test_it_shows_what_the_session_prints_and_leaves_the_terminal_as_it_was(
     coder: Fleet, screens: list[Window]
 ) -> None:
-    look(screens[0])
+    screens[0].attach()
     assert "coder | view only | ctrl-] detaches" in screens[0].until("scripted session")
     coder.tell("coder", shown("wide 漢字 and 😀|and \x1b[31mred\x1b[0m\r\n".encode()))
     assert "wide 漢字 and 😀|and red" in screens[0].until("and red")
@@ -92,7 +88,7 @@ def test_it_shows_what_the_session_prints_and_leaves_the_terminal_as_it_was(
 
 
 def test_nothing_that_a_session_prints_reaches_the_terminal_as_a_control(coder: Fleet, screens: list[Window]) -> None:
-    look(screens[0])
+    screens[0].attach()
     screens[0].until("scripted session")
     for name, data in HOSTILE.items():
         coder.tell("coder", f"{shown(data)} {name}")
@@ -109,9 +105,9 @@ def test_nothing_that_a_session_prints_reaches_the_terminal_as_a_control(coder: 
 
 
 def test_several_look_on_while_one_types_and_the_size_is_the_drivers(coder: Fleet, screens: list[Window]) -> None:
-    look(screens[0], rows=20, columns=70)
+    screens[0].attach(rows=20, columns=70)
     screens[0].until("view only")
-    look(screens[1], "--drive", rows=25, columns=90)
+    screens[1].attach("--drive", rows=25, columns=90)
     screens[1].until("you type | 2 viewers")
     assert "types" in screens[0].until("(pid")
     status = coder.status("coder")
@@ -122,7 +118,7 @@ def test_several_look_on_while_one_types_and_the_size_is_the_drivers(coder: Flee
     until(lambda: coder.json("screen", "coder")["columns"] == 120)
     coder.tell("coder", "while it is driven")
     assert coder.states("coder") == ["queued"]
-    look(screens[2], "--drive")
+    screens[2].attach("--drive")
     refused = screens[2].until("exit 1")
     assert "types" not in refused and "drives it since" in refused and "--take" in refused
     screens[1].type("C-]")
@@ -134,9 +130,9 @@ def test_several_look_on_while_one_types_and_the_size_is_the_drivers(coder: Flee
 
 
 def test_who_takes_over_types_and_the_other_looks_on(coder: Fleet, screens: list[Window]) -> None:
-    look(screens[0], "--drive")
+    screens[0].attach("--drive")
     screens[0].until("you type")
-    look(screens[1], "--drive", "--take")
+    screens[1].attach("--drive", "--take")
     screens[1].until("you type")
     screens[0].until("view only")
     screens[0].write("lost keys")
@@ -149,7 +145,7 @@ def test_who_takes_over_types_and_the_other_looks_on(coder: Fleet, screens: list
 def test_the_view_goes_on_when_the_session_is_started_again_and_ends_with_the_runner(
     coder: Fleet, screens: list[Window]
 ) -> None:
-    look(screens[0])
+    screens[0].attach()
     screens[0].until("scripted session")
     coder.tell("coder", "[[exit 3]]")
     screens[0].until("its session is down")
@@ -163,10 +159,12 @@ def test_the_view_goes_on_when_the_session_is_started_again_and_ends_with_the_ru
 def test_a_viewer_that_is_told_to_end_restores_the_terminal(coder: Fleet, screens: list[Window], signal: str) -> None:
     import signal as signals
 
-    look(screens[0], "--drive")
+    screens[0].attach("--drive")
     screens[0].until("you type")
     (viewer,) = [p for p in psutil.Process(screens[0].pid()).children(recursive=True) if "attach" in p.cmdline()]
-    viewer.send_signal(getattr(signals, signal))
+    for _ in range(2):  # the second finds it leaving, or gone
+        with contextlib.suppress(psutil.NoSuchProcess):
+            viewer.send_signal(getattr(signals, signal))
     screens[0].until(f"exit {128 + getattr(signals, signal)}")
     until(screens[0].restored)
     until(lambda: "types" not in coder.status("coder")["detail"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,14 +28,10 @@ def window(coder: Fleet, tmp_path: Path) -> Iterator[list[Window]]:
         yield made
 
 
-def look(window: Window, *words: str, rows: int = 30, columns: int = 100) -> None:
-    window.open([sys.executable, "-m", "relayfleet", "attach", "coder", *words], rows=rows, columns=columns)
-
-
 def test_a_draft_survives_holds_deliveries_and_is_never_sent(
     coder: Fleet, model: ModelStandin, window: list[Window]
 ) -> None:
-    look(window[0], "--drive")
+    window[0].attach("--drive")
     window[0].until("you type")
     window[0].until("❯")
     window[0].write("half a draft")
@@ -50,7 +45,7 @@ def test_a_draft_survives_holds_deliveries_and_is_never_sent(
     assert "❯ half a draft" in coder.run("screen", "coder").stdout
 
     # It is still there for the next one, who sends it: then what waited goes.
-    look(window[1], "--drive", rows=24, columns=80)
+    window[1].attach("--drive", rows=24, columns=80)
     window[1].until("❯ half a draft")
     window[1].write(" [[say sent by hand]]")
     window[1].type("Enter")
@@ -69,7 +64,7 @@ def test_a_draft_survives_holds_deliveries_and_is_never_sent(
 
 
 def test_an_empty_composer_holds_nothing_and_pasted_lines_are_one_draft(coder: Fleet, window: list[Window]) -> None:
-    look(window[0], "--drive")
+    window[0].attach("--drive")
     window[0].until("you type")
     window[0].until("❯")
     window[0].write("\x1b[200~one\ntwo\x1b[201~")
@@ -78,7 +73,7 @@ def test_an_empty_composer_holds_nothing_and_pasted_lines_are_one_draft(coder: F
     window[0].until("exit 0")
     until(lambda: "held: a draft" in coder.status("coder")["detail"])
     coder.run("interrupt", "coder", "--clear")
-    look(window[1], "--drive")
+    window[1].attach("--drive")
     window[1].until("you type")
     window[1].type("x")
     until(lambda: re.search("❯.x", window[1].shows()))
@@ -92,7 +87,7 @@ def test_an_empty_composer_holds_nothing_and_pasted_lines_are_one_draft(coder: F
 
 
 def test_the_picture_is_right_for_wide_signs_at_any_size_of_the_window(coder: Fleet, window: list[Window]) -> None:
-    look(window[0], rows=30, columns=100)
+    window[0].attach(rows=30, columns=100)
     coder.tell("coder", "[[say wide 漢字 and 😀 and ❤️ and é| end]]")
     window[0].until("● wide 漢字 and 😀 and ❤")
     assert "| end" in window[0].shows()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,10 @@ class Window:
         script = f"stty -a > {self.raw}.before; {shlex.join(argv)}; echo exit $?; stty -a > {self.raw}.after; exec cat"
         self._tmux("new-session", "-d", "-s", self._name, "-x", str(columns), "-y", str(rows), f"sleep 0.2; {script}")
         self._tmux("pipe-pane", "-t", f"={self._name}:", f"cat > {self.raw}")
+
+    def attach(self, *words: str, rows: int = 30, columns: int = 100) -> None:
+        """Opens `fleet attach coder` with these words."""
+        self.open([sys.executable, "-m", "relayfleet", "attach", "coder", *words], rows=rows, columns=columns)
 
     def type(self, *keys: str) -> None:
         """Keys by tmux's names (`C-]`, `Enter`)."""
