@@ -222,12 +222,18 @@ def account(ledger: Ledger, entries: Sequence[dict[str, Any]]) -> Account:
 
 
 def settled(fleet: Fleet, ledger: Ledger, *, agents: Sequence[str] = AGENTS, within_s: float = 60.0) -> str:
-    """Waits until every agent was told everything; fails unless that was once. Gives the counts, in words."""
-    until(
-        lambda: not any(account(ledger, inbox(fleet, agent)).lost for agent in agents),
-        within_s=within_s,
-        what="everything told",
-    )
+    """Waits until every agent was told everything, as long as more is told within `within_s`; fails unless that was
+    once. Gives the counts, in words."""
+
+    def lost() -> dict[str, list[Fact]]:
+        return {agent: account(ledger, inbox(fleet, agent)).lost for agent in agents}
+
+    while left := sum(map(len, lost().values())):
+        until(
+            lambda left=left: sum(map(len, lost().values())) < left,
+            within_s=within_s,
+            what=lambda: "everything told but for " + str({agent: (len(of), of[:5]) for agent, of in lost().items()}),
+        )
     lines = []
     for agent in agents:
         entries = inbox(fleet, agent)
