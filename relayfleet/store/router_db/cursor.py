@@ -149,8 +149,8 @@ class SqliteCursor:
                 [(one.item, one.route, one.count, one.since, one.open, one.about) for one in batch.breakers],
             )
         for change in batch.feeds:
-            if change.progress:
-                self._progress.update({change.feed.key: {**self.progress(change.feed), **change.progress}})
+            known = self._progress.of([change.feed.key])
+            self._progress.update({key: {**before, **change.progress} for key, before in known.items()})
             self._snapshots.update({one.node_id: one for one in change.snapshots})
             self._snapshots.drop(change.gone)
         # What waits may yet be joined to another.
