@@ -31,6 +31,8 @@ ISSUES = ("acme/WMS", "acme/tools", "umbrella/x")
 PULLS = "acme/WMS"
 ITEMS = 8
 BUSY = 3
+# GitHub puts no more on an item.
+MOST_LABELS = 100
 # Longer than two looks, so that what waits is joined to what waits already.
 COOLDOWN_S = 2.5
 GATE: dict[str, Any] = {
@@ -74,6 +76,7 @@ class Ledger:
     _serial: int = 0
     _old: list[tuple[str, int]] = field(default_factory=list)
     _open: set[tuple[str, int]] = field(default_factory=set)
+    _labels: Counter[tuple[str, int]] = field(default_factory=Counter)
     _titles: dict[tuple[str, int], Fact] = field(default_factory=dict)
     _comments: list[tuple[int, Fact]] = field(default_factory=list)
 
@@ -157,6 +160,9 @@ class Ledger:
 
     def _label(self) -> None:
         repo, number = self._any()
+        self._labels[repo, number] += 1
+        if self._labels[repo, number] > MOST_LABELS:
+            return
         fact = Fact("labeled", repo, number, self.words("label"))
         self.github.label(repo, number, fact.words, actor="ann")
         self.made.add(fact)
