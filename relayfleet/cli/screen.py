@@ -16,6 +16,7 @@ from relayfleet.client.control import ask
 from relayfleet.config.roster import read_roster
 from relayfleet.errors import FleetError, Unreachable
 from relayfleet.harness.emulator import Emulator
+from relayfleet.model.duration import in_words
 from relayfleet.ports.session import COLUMNS, ROWS
 from relayfleet.store.sockets import sockets_of
 
@@ -59,7 +60,7 @@ def run(ctx: Context, *, agent: str, ansi: bool) -> int:
         )
         return 0
     if shown.age_s is not None:
-        say(f"{agent} is not running; this is the end of its log, {shown.age_s:.0f} s old")
+        say(f"{agent} is not running; this is the end of its log, {in_words(shown.age_s)} old")
     _print(emulator, ansi=ansi)
     return 0
 

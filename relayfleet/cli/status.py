@@ -14,6 +14,7 @@ from relayfleet.client.observe import observe
 from relayfleet.client.router import observe_router
 from relayfleet.client.supervisor import observe_supervisor
 from relayfleet.config.roster import read_roster
+from relayfleet.model.duration import in_words
 from relayfleet.model.receipt import ENTRY_STATES
 from relayfleet.model.status import AgentStatus
 
@@ -81,7 +82,7 @@ def look(ctx: Context, names: Sequence[str]) -> Seen:
 def heads(seen: Seen) -> list[str]:
     """What stands above the table."""
     supervisor, age = seen.supervisor, seen.router["cursor_age_s"]
-    lines = [f"router: {seen.router['state']}" + (f", cursor {age:.0f} s old" if age is not None else "")]
+    lines = [f"router: {seen.router['state']}" + (f", cursor {in_words(age)} old" if age is not None else "")]
     if supervisor["down"]:
         lines.append("the fleet is down; `fleet up` brings back what was wanted")
     elif supervisor["state"] != "stopped":
