@@ -455,6 +455,42 @@ async def test_trap_2_more_comments_and_reviews_than_a_page_holds(
     assert sorted(bodies) == sorted(expected)
 
 
+async def test_trap_2_more_acts_than_a_page_holds(github: GitHubStandin, tmp_path: Path, old: float) -> None:
+    """Of an item that was only listed, what was done to it tells what it was."""
+    for kind, number in (("issues", 1), ("pulls", 2)):
+        github.put(WMS, kind, number, labels=["there before"], author="acme", at=old)
+        github.put(WMS, kind, number + 10, author="acme", at=old + 60)
+    fleet = fleet_of(github, tmp_path, watch(), watch("p", kind="pulls"))
+    await fleet.round()
+    labels = [f"label {number:02}" for number in range(90)]
+    for number in (1, 2):
+        for label in labels:
+            github.label(WMS, number, label, actor="ann")
+        for _ in range(80):  # 250 acts
+            github.label(WMS, number, "to and fro", actor="ann")
+            github.unlabel(WMS, number, "to and fro", actor="ann")
+    await fleet.round(2)
+    told = {one.metadata["number"]: one.metadata for one in fleet.entries()}
+    assert sorted(told) == [1, 2]
+    assert [(one["events"], one["labels_added"]) for one in told.values()] == 2 * [(["labeled"], labels)]
+
+
+async def test_trap_2_more_checks_than_a_page_holds(github: GitHubStandin, tmp_path: Path, old: float) -> None:
+    github.put(WMS, "pulls", 1, author="acme", at=old)
+    fleet = fleet_of(github, tmp_path, watch(kind="pulls"))
+    await fleet.round()
+    for number in range(230):
+        github.check(WMS, 1, f"check {number:03}", conclusion="FAILURE" if number in (7, 229) else "SUCCESS")
+    await fleet.round(2, passing=SWEPT_S)
+    assert fleet.got() == ["1 check_failed"]
+    assert [one["name"] for one in fleet.entries()[0].metadata["failing"]] == ["check 007", "check 229"]
+    github.check(WMS, 1, "check 150", conclusion="FAILURE", at=time.time() + 1)
+    await fleet.round(2, passing=SWEPT_S)
+    assert [one["name"] for one in fleet.entries()[-1].metadata["failing"]] == ["check 150"]
+    await fleet.round(2, passing=SWEPT_S)
+    assert len(fleet.entries()) == 2
+
+
 async def test_old_reviews_are_read_again_within_bounds(github: GitHubStandin, tmp_path: Path, old: float) -> None:
     github.put(WMS, "pulls", 1, author="acme", at=old)
     for turn in range(400):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from relayfleet.model.item import Act, ActKind, Check, Item, Note, NoteKind, Report, id_on
 from relayfleet.model.trust import GHOST
+from relayfleet.sources.github.query import ACTS
 
 _ACTS: Mapping[str, ActKind] = {
     "LabeledEvent": "labeled",
@@ -86,12 +87,11 @@ def decode_place(node: Mapping[str, Any], *, host: str) -> Place:
 
 def decode_report(node: Mapping[str, Any], *, host: str) -> Report:
     """An issue or a pull request with its notes and acts."""
-    acts = node["pullActs" if node["__typename"] == "PullRequest" else "issueActs"]["nodes"]
     notes = [*decode_comments(node["comments"]), *decode_reviews(node.get("reviews"))]
     return Report(
         item=decode_item(node, host=host),
         notes=tuple(sorted(notes, key=lambda note: (note.updated_at, note.created_at))),
-        acts=tuple(decode_act(act) for act in acts if act and act["__typename"] in _ACTS),
+        acts=decode_acts(node[ACTS["pulls" if node["__typename"] == "PullRequest" else "issues"]]),
     )
 
 
@@ -157,7 +157,12 @@ def decode_review_comments(connection: Mapping[str, Any], *, handed_in: str) -> 
     return [_note("review_comment", node, seen_from=handed_in) for node in connection["nodes"] if node]
 
 
-def decode_act(node: Mapping[str, Any]) -> Act:
+def decode_acts(connection: Mapping[str, Any]) -> tuple[Act, ...]:
+    """Oldest first."""
+    return tuple(_act(node) for node in connection["nodes"] if node and node["__typename"] in _ACTS)
+
+
+def _act(node: Mapping[str, Any]) -> Act:
     actor, bot = login_of(node["actor"])
     if "label" in node:
         subject = str(node["label"]["name"])
@@ -217,23 +222,33 @@ def _note(kind: NoteKind, node: Mapping[str, Any], *, seen_from: str = "") -> No
 
 
 def _head(node: Mapping[str, Any]) -> tuple[str, str, tuple[Check, ...]]:
-    """(commit, its message, its checks) of a pull request's head. Of checks of one name, the latest counts."""
+    """(commit, its message, its checks) of a pull request's head."""
     commits = node["commits"]["nodes"]
     if not commits or not commits[0]:
         return "", "", ()
     commit = commits[0]["commit"]
-    rollup = commit["statusCheckRollup"]
-    checks: dict[str, Check] = {}
-    for one in sorted(map(_check, (rollup or {"contexts": {"nodes": ()}})["contexts"]["nodes"]), key=_when):
-        checks[one.name] = one
-    return commit["oid"], commit["message"] or "", tuple(checks[name] for name in sorted(checks))
+    return commit["oid"], commit["message"] or "", latest_of(map(decode_check, contexts_of(node)["nodes"]))
+
+
+def contexts_of(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The checks of a pull request's head, as a connection."""
+    commits = node["commits"]["nodes"]
+    rollup = commits[0]["commit"]["statusCheckRollup"] if commits and commits[0] else None
+    nothing = {"nodes": (), "pageInfo": {"hasNextPage": False, "endCursor": None}}
+    return rollup["contexts"] if rollup else nothing
+
+
+def latest_of(checks: Iterable[Check]) -> tuple[Check, ...]:
+    """Of checks of one name, the latest counts. By name."""
+    found = {one.name: one for one in sorted(checks, key=_when)}
+    return tuple(found[name] for name in sorted(found))
 
 
 def _when(check: Check) -> str:
     return check.at
 
 
-def _check(node: Mapping[str, Any]) -> Check:
+def decode_check(node: Mapping[str, Any]) -> Check:
     if node["__typename"] == "StatusContext":
         return Check(
             name=node["context"], state=node["state"].lower(), url=node["targetUrl"] or "", at=node["createdAt"]

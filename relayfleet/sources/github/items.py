@@ -25,6 +25,9 @@ from relayfleet.sources.github.call import Caller, settled_at
 from relayfleet.sources.github.decode import (
     Place,
     Stub,
+    contexts_of,
+    decode_acts,
+    decode_check,
     decode_comments,
     decode_item,
     decode_page,
@@ -34,16 +37,20 @@ from relayfleet.sources.github.decode import (
     decode_reviews,
     decode_stub,
     errors_by_alias,
+    latest_of,
     login_of,
 )
 from relayfleet.sources.github.failure import failure_of_errors
 from relayfleet.sources.github.query import (
+    ACTS,
     CONNECTION,
     DETAILS_AT_ONCE,
     SWEEP_AT_ONCE,
     Question,
     details,
     listing,
+    more_acts,
+    more_checks,
     more_comments,
     more_review_comments,
     more_reviews,
@@ -62,6 +69,8 @@ SEARCH_LAG_S = 600.0
 MOST_LISTED = 1000
 MOST_FOUND = 1000
 MOST_NOTES = 2000
+MOST_ACTS = 2000
+MOST_CHECKS = 2000
 # An old review may have been edited: so many older pages in a row are read in which nothing is new.
 MOST_QUIET_PAGES = 4
 MOST_AT_ONCE = 50
@@ -136,6 +145,13 @@ class _Reading:
         if progress is None:
             return _mark(self.probed[kind], None)
         return progress.unshown.get(node_id, progress.mark)
+
+    def done_until(self, node_id: str, kind: Kind) -> str:
+        """The time up to which it is known what was done to an item."""
+        snapshot, since = self.known.get(node_id), self.since(node_id, kind)
+        if snapshot is None:
+            return since
+        return min(since, snapshot.updated_at if snapshot.whole else snapshot.heard)
 
     def is_unshown(self, node_id: str) -> bool:
         return any(node_id in progress.unshown for progress in self.look.progress.values())
@@ -524,6 +540,7 @@ def _details_task(wanted: Sequence[tuple[_Reading, str]], host: str, more: list[
                 heard = reading.heard_of(report)
                 reading.reports[report.item.node_id] = _since(report, heard)
                 more.extend(_more_notes(reading, report.item.node_id, node, heard, more))
+                more.extend(_more_of_item(reading, report, node))
 
     def fail(failure: Failure) -> None:
         if len(wanted) > 1:
@@ -553,6 +570,53 @@ def _more_notes(reading: _Reading, node_id: str, node: Mapping[str, Any], heard:
         if reviews["pageInfo"]["hasPreviousPage"]:
             tasks.append(_reviews_task(reading, node_id, reviews["pageInfo"]["startCursor"], heard, more))
     return tasks
+
+
+def _more_of_item(reading: _Reading, report: Report, node: Mapping[str, Any]) -> list[_Task]:
+    """Where a page of acts does not reach back to what is known, or one of checks does not hold them all."""
+    item, tasks = report.item, []
+    since = reading.done_until(item.node_id, item.kind)
+    before = _undone(node[ACTS[item.kind]], since)
+    if before is not None:
+        tasks.append(_acts_task(reading, item.node_id, item.kind, before, since))
+    after = decode_page(contexts_of(node)).cursor if item.kind == "pulls" else None
+    if after is not None:
+        tasks.append(_checks_task(reading, item.node_id, after))
+    return tasks
+
+
+def _undone(connection: Mapping[str, Any], since: str) -> str | None:
+    """Where the page of acts before this one ends, None when it is known: the oldest come first."""
+    info, acts = connection["pageInfo"], decode_acts(connection)
+    return info["startCursor"] if info["hasPreviousPage"] and (not acts or acts[0].at >= since) else None
+
+
+def _acts_task(reading: _Reading, node_id: str, kind: Kind, before: str, since: str) -> _Task:
+    def take(data: Any, date: float) -> Question | None:
+        report, connection = reading.reports.get(node_id), data[ACTS[kind]]
+        if report is None:
+            return None
+        known = {act.node_id for act in report.acts}
+        acts = [act for act in decode_acts(connection) if act.node_id not in known]
+        reading.reports[node_id] = replace(report, acts=(*acts, *report.acts))
+        following = _undone(connection, since) if len(known) + len(acts) < MOST_ACTS else None
+        return more_acts(node_id, kind, following) if following is not None else None
+
+    question, fail = more_acts(node_id, kind, before), partial(reading.fail_to_show, node_id)
+    return _Task(question, "details", (reading,), take=take, fail=fail, together=LONG_AT_ONCE)
+
+
+def _checks_task(reading: _Reading, node_id: str, after: str) -> _Task:
+    def take(data: Any, date: float) -> Question | None:
+        report, page = reading.reports.get(node_id), decode_page(contexts_of(data))
+        if report is None:
+            return None
+        checks = latest_of([*report.item.checks, *map(decode_check, page.nodes)])
+        reading.reports[node_id] = replace(report, item=replace(report.item, checks=checks))
+        return more_checks(node_id, page.cursor) if page.cursor is not None and len(checks) < MOST_CHECKS else None
+
+    question, fail = more_checks(node_id, after), partial(reading.fail_to_show, node_id)
+    return _Task(question, "details", (reading,), take=take, fail=fail, together=LONG_AT_ONCE)
 
 
 def _unheard(connection: Mapping[str, Any], heard: str) -> str | None:

@@ -28,6 +28,8 @@ DETAILS_AT_ONCE = 25
 SWEEP_AT_ONCE = 50
 
 CONNECTION: Mapping[Kind, str] = {"issues": "issues", "pulls": "pullRequests"}
+# The alias of an item's timeline.
+ACTS: Mapping[Kind, str] = {"issues": "issueActs", "pulls": "pullActs"}
 _STATE_ENUM: Mapping[Kind, str] = {"issues": "IssueState", "pulls": "PullRequestState"}
 _GLIMPSE = (
     "__typename id number title url createdAt updatedAt author { __typename login } authorAssociation"
@@ -52,11 +54,19 @@ _REVIEWS = (
     f"reviews(last: {REVIEWS_PAGE}) {{ nodes {{ {_REVIEW} }} pageInfo {{ hasPreviousPage startCursor }} }}"
     f" reviewRequests(first: 50) {{ nodes {{ asCodeOwner {_REVIEWER} }} }}"
 )
-_CHECKS = (
-    "commits(last: 1) { nodes { commit { oid message statusCheckRollup { contexts(first: 100) { nodes { __typename"
-    " ... on CheckRun { name status conclusion startedAt completedAt detailsUrl }"
-    " ... on StatusContext { context state createdAt targetUrl } } } } } } }"
+_CHECK = (
+    "__typename ... on CheckRun { name status conclusion startedAt completedAt detailsUrl }"
+    " ... on StatusContext { context state createdAt targetUrl }"
 )
+
+
+def _checks(after: str = "") -> str:
+    return (
+        f"commits(last: 1) {{ nodes {{ commit {{ oid message statusCheckRollup {{ contexts(first: {PAGE}{after})"
+        f" {{ nodes {{ {_CHECK} }} pageInfo {{ hasNextPage endCursor }} }} }} }} }} }}"
+    )
+
+
 # Who did what to an item, of the acts that tell something. Acts of pull requests alone stand in the second list.
 _BOTH_ACTS = (
     "LABELED_EVENT UNLABELED_EVENT ASSIGNED_EVENT UNASSIGNED_EVENT CLOSED_EVENT REOPENED_EVENT RENAMED_TITLE_EVENT"
@@ -79,6 +89,7 @@ _BOTH_FIELDS = (
     f" ... on RenamedTitleEvent {{ {_DONE} previousTitle }} ... on MilestonedEvent {{ {_DONE} }}"
     f" ... on DemilestonedEvent {{ {_DONE} }} ... on CommentDeletedEvent {{ {_DONE} }}"
 )
+_ISSUE_FIELDS = f"{_BOTH_FIELDS} ... on TransferredEvent {{ {_DONE} }}"
 _PULL_FIELDS = (
     f"{_BOTH_FIELDS} ... on MergedEvent {{ {_DONE} }}"
     f" ... on ReviewRequestedEvent {{ {_DONE} {_REVIEWER} }} ... on ReviewRequestRemovedEvent {{ {_DONE} {_REVIEWER} }}"
@@ -86,18 +97,25 @@ _PULL_FIELDS = (
     f" ... on HeadRefForcePushedEvent {{ {_DONE} }} ... on BaseRefChangedEvent {{ {_DONE} previousRefName }}"
 )
 _ACTS_LAST = 60
+
+
+def _acts(kind: Kind, *, last: int, before: str = "") -> str:
+    types, fields = (_ISSUE_ACTS, _ISSUE_FIELDS) if kind == "issues" else (_PULL_ACTS, _PULL_FIELDS)
+    return (
+        f"{ACTS[kind]}: timelineItems(last: {last}{before}, itemTypes: [{types}])"
+        f" {{ nodes {{ {fields} }} pageInfo {{ hasPreviousPage startCursor }} }}"
+    )
+
+
 # The two states, and the two timelines, have types of their own, which one field of one answer may not have both.
 _OF_ISSUE = "issueState: state stateReason"
 _OF_PULL = "pullState: state isDraft baseRefName headRefName headRefOid"
 _ISSUE = (
-    f"fragment issueParts on Issue {{ {_GLIMPSE} {_OF_ISSUE} {_TEXT} {_COMMENTS}"
-    f" issueActs: timelineItems(last: {_ACTS_LAST}, itemTypes: [{_ISSUE_ACTS}])"
-    f" {{ nodes {{ {_BOTH_FIELDS} ... on TransferredEvent {{ {_DONE} }} }} }} }}"
+    f"fragment issueParts on Issue {{ {_GLIMPSE} {_OF_ISSUE} {_TEXT} {_COMMENTS} {_acts('issues', last=_ACTS_LAST)} }}"
 )
 _PULL = (
     f"fragment pullParts on PullRequest {{ {_GLIMPSE} {_OF_PULL} {_TEXT} {_COMMENTS}"
-    f" {_REVIEWS} {_CHECKS}"
-    f" pullActs: timelineItems(last: {_ACTS_LAST}, itemTypes: [{_PULL_ACTS}]) {{ nodes {{ {_PULL_FIELDS} }} }} }}"
+    f" {_REVIEWS} {_checks()} {_acts('pulls', last=_ACTS_LAST)} }}"
 )
 _REQUESTS = f"reviewRequests(first: 50) {{ nodes {{ {_REVIEWER} }} }}"
 _SHOWN: Mapping[tuple[Kind, bool], tuple[str, str]] = {
@@ -194,6 +212,23 @@ def more_comments(node_id: str, after: str) -> Question:
     )
 
 
+def more_acts(node_id: str, kind: Kind, before: str) -> Question:
+    """What was done to an item before what its details showed."""
+    type_name = "Issue" if kind == "issues" else "PullRequest"
+    return Question(
+        text=f"node(id: $0) {{ ... on {type_name} {{ {_acts(kind, last=PAGE, before=', before: $1')} }} }}",
+        variables=(("ID!", node_id), ("String", before)),
+    )
+
+
+def more_checks(node_id: str, after: str) -> Question:
+    """The checks of a pull request's head beyond those that its details showed."""
+    return Question(
+        text=f"node(id: $0) {{ ... on PullRequest {{ {_checks(', after: $1')} }} }}",
+        variables=(("ID!", node_id), ("String", after)),
+    )
+
+
 def more_reviews(node_id: str, before: str) -> Question:
     """The reviews of a pull request before those that its details showed."""
     return Question(
@@ -215,7 +250,7 @@ def more_review_comments(review_id: str, after: str) -> Question:
 def sweep(node_ids: Sequence[str], *, checks: bool) -> Question:
     """Whether items are still there and where; with `checks`, how those of pull requests stand."""
     place = "id number updatedAt repository { nameWithOwner }"
-    pull = f"{place} {_CHECKS}" if checks else place
+    pull = f"{place} {_checks()}" if checks else place
     return Question(
         text=f"nodes(ids: $0) {{ ... on Issue {{ {place} }} ... on PullRequest {{ {pull} }} }}",
         variables=(("[ID!]!", list(node_ids)),),
