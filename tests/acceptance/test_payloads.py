@@ -26,7 +26,7 @@ from relayfleet.model.gate import Recipient
 from relayfleet.model.item import GITHUB
 from relayfleet.model.route import Gate, Match, Route
 from relayfleet.model.snapshot import glimpse_of
-from relayfleet.model.turn import frame, ids_in_frames, render
+from relayfleet.model.turn import Part, frame, ids_in_frames, render
 from relayfleet.model.watch import Progress, Watch, feed_of
 from relayfleet.ports.source import Failure, Sight
 from relayfleet.router.detect import View, detect
@@ -94,7 +94,7 @@ def holds(lines: Sequence[str], wanted: Sequence[str]) -> bool:
 
 def shown(entry: Entry, *texts: str) -> None:
     """Renders an entry: the frame is first and alone, all that others wrote is quoted, and these texts are whole."""
-    rendered = render(entry, limit=LIMIT, pointer="fleet entry show")
+    rendered = render([Part(entry=entry, pointer="fleet entry show")], limit=LIMIT)
     lines = rendered.split("\n")
     assert lines[0] == frame(entry) and ids_in_frames(rendered) == (entry.id,)
     for line in lines[1:]:
