@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,6 +87,12 @@ def rng(request: pytest.FixtureRequest) -> random.Random:
     seed = drawn if given is None else given
     print(f"seed {seed}")
     return random.Random(seed)
+
+
+def pytest_configure() -> None:
+    # A shell's background ignores it, and so would every program that is told to end by it here.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
