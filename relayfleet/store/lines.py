@@ -1,7 +1,7 @@
 """Append-only files of lines: one writer at a time, durable when `append_lines` returns, whole lines only.
 
-A crash or a full disk can leave a torn last line; the next append ends it with a newline first, so that the torn line
-stays alone and readers pass over it. A failed append takes back what it wrote.
+A crash or a full disk can leave a torn last line. Whoever appends that line again completes it; any other append ends
+it with a newline first, so that it stays alone and readers pass over it. A failed append takes back what it wrote.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def append_locked(path: Path, data: bytes) -> os.stat_result:
 
 def _append(fd: int, size: int, data: bytes) -> None:
     if size and _read_at(fd, size - 1, 1) != b"\n":
-        data = b"\n" + data
+        data = _after_torn(fd, size, data)
     try:
         written = os.write(fd, data)
         write_all(fd, data[written:])
@@ -65,6 +65,18 @@ def _append(fd: int, size: int, data: bytes) -> None:
         with contextlib.suppress(OSError):
             _take_back(fd, size, data)
         raise
+
+
+def _after_torn(fd: int, size: int, data: bytes) -> bytes:
+    """What is to be appended behind a torn line for the file to hold the lines of `data`."""
+    lines = [line + b"\n" for line in data.split(b"\n")[:-1]]
+    start = max(0, size - max(map(len, lines)))
+    _, newline, torn = _read_at(fd, start, size - start).rpartition(b"\n")
+    if newline or not start:
+        for place, line in enumerate(lines):
+            if line.startswith(torn):
+                return b"".join((line[len(torn) :], *lines[:place], *lines[place + 1 :]))
+    return b"\n" + data
 
 
 def _take_back(fd: int, size: int, data: bytes) -> None:

@@ -69,6 +69,27 @@ def test_an_unfinished_line_waits_for_its_end(tmp_path: Path) -> None:
     assert reader.read_new() == [b"half"]
 
 
+@pytest.mark.parametrize("cut", [1, 7, 60_000, 99_999, 100_000])
+@pytest.mark.parametrize("before", [b"", b"1\n", b"x" * 200_000 + b"\n"])
+def test_a_torn_line_is_completed_by_who_appends_it_again(tmp_path: Path, before: bytes, cut: int) -> None:
+    path = tmp_path / "a.jsonl"
+    again = b"2" + b"y" * 99_999 + b"\n"
+    path.write_bytes(before + again[:cut])
+    reader = LineReader(path)
+    assert reader.read_new() == before.splitlines()
+    append_lines(path, [b"3\n", again, b"4\n"])
+    assert path.read_bytes() == before + again + b"3\n4\n"
+    assert b"".join(reader.read_new()) == b"".join((again + b"3\n4\n").splitlines())
+
+
+@pytest.mark.parametrize("torn", [b"other", b"2z", b"3" * 100_000])
+def test_a_torn_line_of_somebody_else_is_not_completed(tmp_path: Path, torn: bytes) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"1\n" + torn)
+    append_lines(path, [b"2\n", b"33\n"])
+    assert path.read_bytes() == b"1\n" + torn + b"\n2\n33\n"
+
+
 def test_a_torn_line_stays_alone(tmp_path: Path) -> None:
     path = tmp_path / "a"
     append_lines(path, [b"1\n"])
