@@ -22,6 +22,7 @@ from relayfleet.model.item import GITHUB
 from relayfleet.model.route import Gate, Match, Route
 from relayfleet.model.watch import Watch, feed_of
 from relayfleet.ports.clock import Clock
+from relayfleet.ports.github import GhAnswer
 from relayfleet.ports.source import Failure, Look
 from relayfleet.router.daemon import Router
 from relayfleet.sources.clock import SystemClock
@@ -490,6 +491,32 @@ async def test_trap_2_more_checks_than_a_page_holds(github: GitHubStandin, tmp_p
     assert [one["name"] for one in fleet.entries()[-1].metadata["failing"]] == ["check 150"]
     await fleet.round(2, passing=SWEPT_S)
     assert len(fleet.entries()) == 2
+
+
+async def test_a_push_between_two_pages_of_checks_mixes_nothing(
+    github: GitHubStandin, tmp_path: Path, old: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    github.put(WMS, "pulls", 1, author="acme", at=old)
+    fleet = fleet_of(github, tmp_path, watch(kind="pulls"))
+    await fleet.round()
+    for number in range(150):
+        github.check(WMS, 1, f"check {number:03}", conclusion="FAILURE" if number == 149 else "SUCCESS")
+    run, pushed = GhProgram.run, list[bool]()
+
+    async def push_before_the_second_page(self: GhProgram, *args: Any, stdin: bytes = b"", **more: Any) -> GhAnswer:
+        if b"contexts(first: 100, after" in stdin and not pushed:
+            pushed.append(True)
+            github.push(WMS, 1)
+        return await run(self, *args, stdin=stdin, **more)
+
+    monkeypatch.setattr(GhProgram, "run", push_before_the_second_page)
+    await fleet.round(passing=SWEPT_S)  # not swept yet, or pushed to
+    await fleet.round(passing=SWEPT_S)
+    assert pushed and fleet.got() == []
+    assert "was pushed to while its checks were read" in (fleet.last_error() or "")
+    await fleet.round(2, passing=SWEPT_S)
+    assert fleet.got() == ["1 pushed"]
+    assert fleet.last_error() is None
 
 
 async def test_old_reviews_are_read_again_within_bounds(github: GitHubStandin, tmp_path: Path, old: float) -> None:

@@ -230,6 +230,11 @@ def _head(node: Mapping[str, Any]) -> tuple[str, str, tuple[Check, ...]]:
     return commit["oid"], commit["message"] or "", latest_of(map(decode_check, contexts_of(node)["nodes"]))
 
 
+def head_of(node: Mapping[str, Any]) -> str:
+    """The commit of a pull request's head, empty when it has none."""
+    return _head(node)[0]
+
+
 def contexts_of(node: Mapping[str, Any]) -> Mapping[str, Any]:
     """The checks of a pull request's head, as a connection."""
     commits = node["commits"]["nodes"]

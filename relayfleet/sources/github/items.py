@@ -37,6 +37,7 @@ from relayfleet.sources.github.decode import (
     decode_reviews,
     decode_stub,
     errors_by_alias,
+    head_of,
     latest_of,
     login_of,
 )
@@ -610,6 +611,11 @@ def _checks_task(reading: _Reading, node_id: str, after: str) -> _Task:
     def take(data: Any, date: float) -> Question | None:
         report, page = reading.reports.get(node_id), decode_page(contexts_of(data))
         if report is None:
+            return None
+        if head_of(data) != report.item.head:
+            # These are another commit's, and what was read before may be half of the last one's.
+            message = f"{report.item.repo}#{report.item.number} was pushed to while its checks were read"
+            reading.failure = Failure(kind="server", message=message)
             return None
         checks = latest_of([*report.item.checks, *map(decode_check, page.nodes)])
         reading.reports[node_id] = replace(report, item=replace(report.item, checks=checks))
