@@ -22,6 +22,8 @@ from relayfleet.model.watch import Watch
 _OF_NOTES: frozenset[EventName] = frozenset({"commented", "reviewed"})
 _ORDER: tuple[Standing, ...] = ("withheld", "vouched", "full")
 
+# What is made anew for each event is a Struct, which takes a tenth of the time of a frozen dataclass.
+
 
 class Recipient(msgspec.Struct, frozen=True, kw_only=True):
     """`routes` are the indices (in routes.json, from 0) of the routes that deliver to the agent, the first one first;

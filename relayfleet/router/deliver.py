@@ -28,6 +28,7 @@ LOOK_S = 30.0
 AT_ONCE = 4
 # What comes within this time goes together: one write and one sync for each inbox.
 GATHER_S = 0.05
+# So many deliveries are taken up at a time. When there are more, nothing is gathered before the next lot.
 MOST = 500
 
 

@@ -39,7 +39,7 @@ LATE_S = 600.0
 # What may be an agent's own writing waits so long for the record of its `gh` call.
 OWN_S = 10.0
 _OF_NOTES: frozenset[EventName] = frozenset({"commented", "reviewed"})
-# So many ids are made at once.
+# So many ids are asked of the system at a time: it costs no more than one.
 _IDS = 100
 _BROKEN = "agents answer each other here: the breaker of the route is open"
 

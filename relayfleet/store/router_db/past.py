@@ -21,9 +21,9 @@ class Past:
 
 def past_of(database: Database, *, kind: Kind, node_id: str, agents: Iterable[str]) -> Past:
     """Of these agents. Raises StorageFailed."""
+    told = frozenset(agent for agent in set(agents) if was_told(database, agent, kind=kind, node_id=node_id))
     db = database.connection
     with database.refusals():
-        told = frozenset(agent for agent in set(agents) if was_told(database, agent, kind=kind, node_id=node_id))
         quiet = dict(db.execute("SELECT route, until FROM cooldowns WHERE item = ?", (node_id,)).fetchall())
         cut_off = frozenset(
             route for (route,) in db.execute("SELECT route FROM breakers WHERE item = ? AND open = 1", (node_id,))
